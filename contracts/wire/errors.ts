@@ -9,6 +9,8 @@ interface ErrorEntry {
   readonly next: string;
   /** The same request may succeed later. Absent: it would fail again. */
   readonly retryable?: true;
+  /** The `Retry-After` of an answer, in seconds. An error can override it. */
+  readonly retryAfter?: number;
   /** The cause is unknown, so a loop repeats the action a limited number of times. */
   readonly unexpected?: true;
 }
@@ -213,6 +215,7 @@ export const API_ERRORS = {
     retryable: true,
     title: 'Too many requests',
     next: 'Wait for the time in `Retry-After`.',
+    retryAfter: 1,
   },
   budget_exceeded: {
     status: 429,
@@ -225,6 +228,7 @@ export const API_ERRORS = {
     retryable: true,
     title: 'The queue is full',
     next: 'Wait for the time in `Retry-After`, or ask the operator for more workers or a longer queue.',
+    retryAfter: 5,
   },
   record_unreadable: {
     status: 500,
@@ -243,34 +247,44 @@ export const API_ERRORS = {
     retryable: true,
     title: 'A disk of the cluster is full',
     next: 'Free space on the disk of KSI_DIR or of the broker. Accepted tasks then continue on their own.',
+    retryAfter: 10,
   },
   broker_unavailable: {
     status: 503,
     retryable: true,
     title: 'The message broker is unavailable',
     next: 'Repeat the request after `Retry-After` seconds. Nothing was started. Operators: run `make status`.',
+    retryAfter: 2,
   },
   worker_unreachable: {
     status: 503,
     retryable: true,
     title: 'The worker of the task does not answer',
     next: 'Repeat the request after `Retry-After` seconds. A lost worker is replaced within its lease. Cancelling needs no worker.',
+    retryAfter: 2,
   },
   schema_unchecked: {
     status: 503,
     retryable: true,
     title: 'This API could not check `output_schema`',
     next: 'Repeat the request after `Retry-After` seconds. If the API is not busy, simplify the schema.',
+    retryAfter: 5,
   },
   shutting_down: {
     status: 503,
     retryable: true,
     title: 'This API is shutting down',
     next: 'Repeat the request. Another API, or this one after its restart, will accept it.',
+    retryAfter: 2,
   },
 } as const satisfies Record<string, ErrorEntry>;
 export type ApiErrorCode = keyof typeof API_ERRORS;
 export const isRetryable = (code: ApiErrorCode): boolean => 'retryable' in API_ERRORS[code];
+/** The usual `Retry-After` of an error, in seconds. Undefined: it depends on the case, or a retry does not help. */
+export const retryAfterOf = (code: ApiErrorCode): number | undefined => {
+  const entry: ErrorEntry = API_ERRORS[code];
+  return entry.retryAfter;
+};
 /** Whether the cause is known to pass, so that a loop may repeat the action without limit. */
 export const isTransientCode = (code: ApiErrorCode): boolean =>
   isRetryable(code) && !('unexpected' in API_ERRORS[code]);

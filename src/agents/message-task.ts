@@ -2,7 +2,7 @@ import { v5 as uuidv5 } from 'uuid';
 import type { Agent } from '../../contracts/agents/agents.js';
 import { ANSWER_MESSAGE, isTurnMessage } from '../../contracts/conversations/conversations.js';
 import { MESSAGE_NAMESPACE, type InboxMessage } from '../../contracts/agents/messages.js';
-import type { IdempotentAcceptor } from '../tasks/accept/idempotent.js';
+import type { IdempotentAcceptor } from '../tasks/accept/spawn-idempotency.js';
 import { NOBODY, SUBJECT } from '../../contracts/wire/names.js';
 import { ApiError, apiErrorOf } from '../errors/api-error.js';
 import type { Exchanges } from '../access/exchanges.js';

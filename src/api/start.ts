@@ -22,7 +22,7 @@ import { Metrics } from '../telemetry/metrics.js';
 import { handlersOf } from './handlers.js';
 import { Tls } from './http/edge/tls.js';
 import { buildServer } from './http/server.js';
-import { oncePerKey } from './once-per-key.js';
+import { oncePerKey } from './call-idempotency.js';
 import { NatsAgents } from './nats/nats-agents.js';
 import { startNatsService } from './nats/service.js';
 import { agentToolHandler } from './nats/start-agent-tools.js';

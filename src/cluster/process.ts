@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { readConfig } from '../config/load.js';
 import { lockFolder } from '../process/folder-lock.js';
 import { identify } from '../process/identity.js';
@@ -64,7 +64,7 @@ async function main(): Promise<void> {
   } finally {
     await supervisor.stop(() => undefined);
     // Let the control server write its answer to `down` first.
-    await nextTurn();
+    await yieldToEventLoop();
     await control.stop();
   }
 }

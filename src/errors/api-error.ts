@@ -1,4 +1,10 @@
-import { API_ERRORS, isRetryable, isTransientCode, type ApiErrorCode } from '../../contracts/wire/errors.js';
+import {
+  API_ERRORS,
+  isRetryable,
+  isTransientCode,
+  retryAfterOf,
+  type ApiErrorCode,
+} from '../../contracts/wire/errors.js';
 import type { Fault } from '../../contracts/wire/check.js';
 import type { RateState } from '../../contracts/access/rates.js';
 import { codeOf } from '../broker/errors.js';
@@ -35,7 +41,7 @@ export class ApiError extends Error {
     this.faults = options.faults ?? [];
     this.rate = options.rate;
     this.#final = options.final ?? false;
-    this.retryAfter = options.retryAfter ?? RETRY_AFTER[code];
+    this.retryAfter = options.retryAfter ?? retryAfterOf(code);
   }
 
   /** Whether a retry may succeed. A budget without a period stays spent. */
@@ -53,16 +59,6 @@ export class ApiError extends Error {
     return API_ERRORS[this.code].status;
   }
 }
-
-const RETRY_AFTER: Partial<Record<ApiErrorCode, number>> = {
-  broker_unavailable: 2,
-  shutting_down: 2,
-  schema_unchecked: 5,
-  worker_unreachable: 2,
-  queue_full: 5,
-  disk_full: 10,
-  rate_limited: 1,
-};
 
 /** Texts that replace the broker's own messages. */
 const TEXTS: Partial<Record<ApiErrorCode, string>> = {

@@ -29,7 +29,7 @@ export class SessionNames {
   }
 
   /** As `find`, but reserves an unused name. Without `asked`, a new session. @throws {BrokerError} */
-  async choose(asked: string | undefined, owner: string): Promise<TargetSession> {
+  async findOrReserve(asked: string | undefined, owner: string): Promise<TargetSession> {
     if (asked === undefined) return { sessionId: uuidv7(), fresh: true };
     if (UUID.test(asked)) return { sessionId: asked.toLowerCase(), fresh: false };
     const reserved = { v: FORMAT_VERSION, session_id: uuidv7(), session_name: asked, owner };

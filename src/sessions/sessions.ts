@@ -122,7 +122,7 @@ export class Sessions {
   /** Creates a session of the principal from an export. @throws {ApiError} session_exists */
   async import(exported: SessionExport, principal: Principal, now: number): Promise<ImportAnswer> {
     const { sessionId, sessionName } = await withApiErrors(() =>
-      this.#names.choose(exported.session_id, principal.owner),
+      this.#names.findOrReserve(exported.session_id, principal.owner),
     );
     const taken = new ApiError(
       'session_exists',

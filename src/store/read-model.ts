@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Session } from '../../contracts/sessions/sessions.js';
 import { isEnded } from '../../contracts/tasks/states.js';
@@ -119,7 +119,7 @@ export class ReadModel {
   ): Promise<{ rows: TaskRow[]; next: string | undefined }> {
     await this.#flushIfPossible();
     const rows: TaskRow[] = [];
-    for (let at = before; ; await nextTurn()) {
+    for (let at = before; ; await yieldToEventLoop()) {
       let scanned = 0;
       for (const { id, row } of this.#store.list(filter, at)) {
         if (row !== undefined && rows.length === limit && !this.#removed.has(id))
@@ -385,7 +385,7 @@ async function* yielding<T>(found: Iterable<T>): AsyncGenerator<T> {
   let scanned = 0;
   for (const item of found) {
     yield item;
-    if (++scanned % SCAN_BATCH === 0) await nextTurn();
+    if (++scanned % SCAN_BATCH === 0) await yieldToEventLoop();
   }
 }
 

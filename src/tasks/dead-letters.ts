@@ -15,7 +15,7 @@ import type { Broker } from '../broker/connect.js';
 import { parseJson } from '../json.js';
 import { deleteMessage, lastBySubject, type Stored } from '../broker/read.js';
 import { readStream } from '../broker/replay.js';
-import type { AcceptedTask, IdempotentAcceptor } from './accept/idempotent.js';
+import type { AcceptedTask, IdempotentAcceptor } from './accept/spawn-idempotency.js';
 import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
 import { keyBefore, pageWith, within } from '../lists/page.js';
 import { ApiError, apiErrorOf, withApiErrors } from '../errors/api-error.js';

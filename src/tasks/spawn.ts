@@ -1,7 +1,7 @@
 import type { Task } from '../../contracts/tasks/task.js';
 import type { SpawnRequest, SpawnAccepted } from '../../contracts/tasks/spawn.js';
 import { timerMs } from '../clock.js';
-import type { AcceptedTask, IdempotentAcceptor } from './accept/idempotent.js';
+import type { AcceptedTask, IdempotentAcceptor } from './accept/spawn-idempotency.js';
 import type { Authenticator } from '../access/auth.js';
 import type { Call } from '../access/handlers.js';
 import type { SpawnRateLimiter } from '../access/rates/limiter.js';

@@ -17,7 +17,7 @@ import { Workspaces, writersIn } from '../workspaces/roots.js';
 import { Acceptor } from './accept/acceptor.js';
 import { IDEMPOTENCY_RECORDS } from '../../contracts/tasks/idempotency.js';
 import { Records } from '../broker/records.js';
-import { IdempotentAcceptor } from './accept/idempotent.js';
+import { IdempotentAcceptor } from './accept/spawn-idempotency.js';
 import { QueueCapacity } from './accept/queue-capacity.js';
 import { Approvals } from './approvals/approvals.js';
 import { RuleResponder } from './approvals/rule-responder.js';

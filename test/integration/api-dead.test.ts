@@ -8,7 +8,7 @@ import { SessionNames } from '../../src/sessions/names.js';
 import { Acceptor } from '../../src/tasks/accept/acceptor.js';
 import { IDEMPOTENCY_RECORDS } from '../../contracts/tasks/idempotency.js';
 import { Records } from '../../src/broker/records.js';
-import { IdempotentAcceptor } from '../../src/tasks/accept/idempotent.js';
+import { IdempotentAcceptor } from '../../src/tasks/accept/spawn-idempotency.js';
 import { DeadLetters } from '../../src/tasks/dead-letters.js';
 import { LOCAL } from '../../src/access/principal.js';
 import { Blobs } from '../../src/broker/blobs.js';

@@ -14,7 +14,7 @@ import { pathOf } from '../../contracts/wire/path.js';
 import { callKey } from '../../src/tasks/accept/idempotency-keys.js';
 import { IDEMPOTENCY_RECORDS } from '../../contracts/tasks/idempotency.js';
 import { Records } from '../../src/broker/records.js';
-import { IdempotentAcceptor, type AcceptedTask } from '../../src/tasks/accept/idempotent.js';
+import { IdempotentAcceptor, type AcceptedTask } from '../../src/tasks/accept/spawn-idempotency.js';
 import { ApiError } from '../../src/errors/api-error.js';
 import type { Budget } from '../../src/access/budgets.js';
 import { LOCAL } from '../../src/access/principal.js';

@@ -20,7 +20,7 @@ const OTHER_QUESTIONS: Readonly<Record<string, string>> = {
   'src/agents/shared/shared-state.ts': 'is it unknown whether the write is stored?',
   'src/agents/message-sender.ts': 'is it unknown whether the write is stored?',
   'src/tasks/accept/acceptor.ts': 'is it unknown whether the write is stored, or is the disk full?',
-  'src/api/once-per-key.ts': 'whether a request was refused before it did anything',
+  'src/api/call-idempotency.ts': 'whether a request was refused before it did anything',
   'src/broker/deferred-writes.ts': 'is the connection lost, or only an acknowledgement?',
   'src/broker/session-queue.ts': 'would the next session meet the same failure?',
   'src/retention/retention.ts': 'would the next session meet the same failure?',

@@ -2,8 +2,8 @@ import { systemClock } from '../../src/clock.js';
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { LiveText } from '../../workers/attempt/live.js';
-import { claudeEnvironment, redactor } from '../../workers/claude/environment.js';
-import { Redaction } from '../../workers/claude/redaction.js';
+import { claudeEnvironment } from '../../workers/claude/environment.js';
+import { Redaction, redactor } from '../../workers/claude/redaction.js';
 import { OutputTail } from '../../workers/claude/output-tail.js';
 
 describe("Claude's environment", () => {

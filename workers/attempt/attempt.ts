@@ -3,7 +3,7 @@ import type { ControlAnswer } from '../../contracts/tasks/control.js';
 import { sleep } from '../../src/clock.js';
 import { CostMeter } from '../claude/cost.js';
 import type { ClaudeEnding } from '../claude/ending.js';
-import { redactor } from '../claude/environment.js';
+import { redactor } from '../claude/redaction.js';
 import { promptContent } from '../claude/prompt.js';
 import { PromptInput } from '../claude/prompt-input.js';
 import { queryOptions } from '../claude/query-options.js';

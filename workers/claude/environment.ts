@@ -100,13 +100,3 @@ export function claudeEnvironment(
     credentials,
   };
 }
-
-/** Shorter values are not redacted: they are no secrets, and redacting them would damage ordinary text. */
-export const MIN_SECRET = 8;
-export const REDACTED = '[redacted]';
-
-/** Returns a function that redacts the secrets in a text. */
-export function redactor(secrets: readonly string[]): (text: string) => string {
-  const values = secrets.filter((secret) => secret.length >= MIN_SECRET).toSorted((a, b) => b.length - a.length);
-  return (text) => values.reduce((sofar, secret) => sofar.replaceAll(secret, REDACTED), text);
-}

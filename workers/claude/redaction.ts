@@ -1,4 +1,12 @@
-import { REDACTED, redactor, MIN_SECRET } from './environment.js';
+/** Shorter values are not redacted: they are no secrets, and redacting them would damage ordinary text. */
+const MIN_SECRET = 8;
+const REDACTED = '[redacted]';
+
+/** Returns a function that redacts the secrets in a text. */
+export function redactor(secrets: readonly string[]): (text: string) => string {
+  const values = secrets.filter((secret) => secret.length >= MIN_SECRET).toSorted((a, b) => b.length - a.length);
+  return (text) => values.reduce((sofar, secret) => sofar.replaceAll(secret, REDACTED), text);
+}
 
 /** Values nested deeper than this become JSON text, so that events never exceed the depth that readers accept (MAX_DEPTH). */
 const DEEPEST = 150;

@@ -16,7 +16,7 @@ export class SpawnRateLimiter {
   readonly #default: string;
   readonly #clock: Pick<Broker['clock'], 'now'>;
   readonly #counts: RateCounts;
-  readonly #exchange: RateGossip;
+  readonly #gossip: RateGossip;
 
   /** @param rate for example `600/minute`; `0`: no limit. */
   constructor(rate: string, broker: Pick<Broker, 'nc' | 'clock' | 'connected' | 'onConnection'>, log: Logger) {
@@ -24,15 +24,15 @@ export class SpawnRateLimiter {
     this.#default = rate;
     this.#clock = broker.clock;
     this.#counts = new RateCounts(self);
-    this.#exchange = new RateGossip(self, this.#counts, broker, log);
+    this.#gossip = new RateGossip(self, this.#counts, broker, log);
   }
 
   start(): void {
-    this.#exchange.start();
+    this.#gossip.start();
   }
 
   stop(): Promise<void> {
-    return this.#exchange.stop();
+    return this.#gossip.stop();
   }
 
   /** Counts one spawn. @returns undefined if the token has no limit. @throws {ApiError} rate_limited; then nothing is counted */
@@ -47,7 +47,7 @@ export class SpawnRateLimiter {
         retryAfter: state.resetS,
         rate: state,
       });
-    this.#exchange.taken();
+    this.#gossip.taken();
     return state;
   }
 }

@@ -6,7 +6,7 @@ import { MAX_CLIENT_FRAME_BYTES, SUBPROTOCOL } from '../../../contracts/api/ws.j
 import { isOpen } from '../../access/auth.js';
 import { shuttingDown } from '../../errors/api-error.js';
 import type { Audit } from '../../access/audit.js';
-import { recordOperation } from '../audit.js';
+import { recordOperation } from '../record-operation.js';
 import type { OperationHandlers } from '../handlers.js';
 import { eventsRoute, type EventsServices } from '../ws/route.js';
 import { buildHttpServer, type HttpServerOptions } from './edge/server.js';
@@ -29,7 +29,7 @@ export type ServerServices = HttpServerOptions &
 export async function buildServer(services: ServerServices, handlers: OperationHandlers): Promise<FastifyInstance> {
   const app = await buildHttpServer(services);
   refuseStrayUpgrades(app);
-  recordOperations(app, services.audit);
+  recordAnsweredOperations(app, services.audit);
   // A stop closes the streams first and the port last. A stream that opens in between would block it.
   app.addHook('onRequest', async ({ url }) => {
     if (services.closing.aborted && !isOpen(url)) throw shuttingDown();
@@ -65,7 +65,7 @@ export async function buildServer(services: ServerServices, handlers: OperationH
 }
 
 /** Records each request for an audited operation after its answer. */
-function recordOperations(app: FastifyInstance, audit: Audit): void {
+function recordAnsweredOperations(app: FastifyInstance, audit: Audit): void {
   app.addHook('onResponse', async (request, reply) => {
     const { operation } = request.routeOptions.config;
     const { principal, fields, answer, errorCode } = request;

@@ -13,7 +13,7 @@ import type { Broker } from '../../broker/connect.js';
 import { ApiError, invalid } from '../../errors/api-error.js';
 import { toApiError } from '../../errors/problem.js';
 import type { Service } from '../../process/lifecycle.js';
-import { recordOperation } from '../audit.js';
+import { recordOperation } from '../record-operation.js';
 import type { OperationHandlers } from '../handlers.js';
 import { traceparentFrom } from '../../telemetry/correlation.js';
 import { headerIn, refuse, requestIdIn, requestIn, respond } from './answer.js';

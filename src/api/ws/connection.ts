@@ -10,7 +10,7 @@ import { Feed } from '../../events/feed.js';
 import { parsePattern, type SubjectPattern } from '../../events/subject.js';
 import { ApiError, apiErrorOf } from '../../errors/api-error.js';
 import { demand } from '../../access/auth.js';
-import { recordOperation } from '../audit.js';
+import { recordOperation } from '../record-operation.js';
 import type { Broker } from '../../broker/connect.js';
 import type { Store } from '../../store/start.js';
 import type { Tasks } from '../../tasks/start.js';

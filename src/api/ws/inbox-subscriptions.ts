@@ -4,7 +4,7 @@ import { ATTACH_WINDOW, type ClientFrame, type DetachReason, type ServerFrame } 
 import { InboxSubscription } from '../../agents/inbox-subscription.js';
 import { ApiError, apiErrorOf, withApiErrors } from '../../errors/api-error.js';
 import { demand } from '../../access/auth.js';
-import { recordOperation } from '../audit.js';
+import { recordOperation } from '../record-operation.js';
 import type { Audit } from '../../access/audit.js';
 import type { Agents } from '../../agents/agents.js';
 import type { Logger } from 'pino';

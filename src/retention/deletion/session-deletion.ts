@@ -11,7 +11,7 @@ import type { ApprovalRules } from '../../tasks/approvals/rules.js';
 import type { SessionNames } from '../../sessions/names.js';
 import type { SessionRecords } from '../../sessions/records.js';
 import { inParallel } from './in-parallel.js';
-import { undeletedFolders } from './undeleted-folders.js';
+import { removeFolders } from './worker-folders.js';
 
 export interface SessionDeletionOptions {
   readonly broker: Broker;
@@ -81,7 +81,7 @@ export class SessionDeletion {
         return this.#batcher.publish(eventPublication(event, SUBJECT.sessionDeleted(sessionId)));
       }),
     );
-    return { refused, left: await undeletedFolders(broker, ids) };
+    return { refused, left: await removeFolders(broker, ids) };
   }
 
   /**

@@ -37,7 +37,7 @@ export interface AcceptorOptions extends AdmissionOptions {
   readonly disk: Pick<DiskSpace, 'full' | 'suspect'>;
   readonly topology: Pick<TopologyManager, 'full'>;
   readonly exchanges: Pick<Exchanges, 'count'>;
-  readonly names: Pick<SessionNames, 'find' | 'choose'>;
+  readonly names: Pick<SessionNames, 'find' | 'findOrReserve'>;
   readonly config: AdmissionOptions['config'] & Pick<Config, 'KSI_EVENTS_MAX_AGE_S' | 'KSI_LOG_PROMPTS'>;
   readonly log: Logger;
 }
@@ -154,10 +154,10 @@ export class Acceptor {
     { owner }: Principal,
   ): Promise<TargetSession> {
     const { names } = this.#options;
-    if (asked === undefined || (fork !== true && resumeOnly !== true)) return names.choose(asked, owner);
+    if (asked === undefined || (fork !== true && resumeOnly !== true)) return names.findOrReserve(asked, owner);
     const found = await names.find(asked, owner);
     if (found === undefined) throw noSession(asked);
-    return fork === true ? { ...(await names.choose(undefined, owner)), forkOf: found.sessionId } : found;
+    return fork === true ? { ...(await names.findOrReserve(undefined, owner)), forkOf: found.sessionId } : found;
   }
 
   /** The remaining budget, or the error that it is used up. */

@@ -9,7 +9,7 @@ import { requestSchema, TAGS, type Operation } from '../../../../contracts/wire/
 import { Problem } from '../../../../contracts/wire/problem.js';
 import { ApiError, invalid } from '../../../errors/api-error.js';
 import { problemOf } from '../../../errors/problem.js';
-import { isAudited } from '../../audit.js';
+import { isAudited } from '../../record-operation.js';
 import { EXAMPLES } from './examples.js';
 import { HEADERS, headers, REQUEST_ID, type HeaderName } from './headers.js';
 import { Schemas } from './schemas.js';

@@ -14,7 +14,7 @@ const AT_ONCE = 10_000;
 const NO_ANSWER = 'no_answer';
 
 /** Has every worker remove the working folders of deleted sessions. @returns what they could not remove so far. @throws {BrokerError} */
-export async function undeletedFolders(broker: Broker, sessionIds: readonly string[]): Promise<UndeletedFolder[]> {
+export async function removeFolders(broker: Broker, sessionIds: readonly string[]): Promise<UndeletedFolder[]> {
   if (sessionIds.length === 0) return [];
   const workers = (await workerProcesses(broker)).filter(({ worker }) => worker.state !== 'lost');
   const left: UndeletedFolder[] = [];
