@@ -255,7 +255,7 @@ export interface PrioritySpec {
 /** The consumers of a queue, one for each priority. */
 export const prioritySpecs = (queues: readonly string[]): readonly PrioritySpec[] =>
   queues.flatMap((queue) =>
-    RUN_PRIORITIES.map((runPriority) => ({ queue, runPriority: runPriority, name: CONSUMER.lane(queue, runPriority) })),
+    RUN_PRIORITIES.map((runPriority) => ({ queue, runPriority: runPriority, name: CONSUMER.run(queue, runPriority) })),
   );
 
 const consumer = (name: string, filter: string) => ({
@@ -307,7 +307,7 @@ const nativeInboxConsumer = (agentId: string) => ({
 
 /** The consumers that together count all tasks of a queue. */
 export const queueConsumers = (queue: string): readonly string[] => [
-  ...RUN_PRIORITIES.map((runPriority) => CONSUMER.lane(queue, runPriority)),
+  ...RUN_PRIORITIES.map((runPriority) => CONSUMER.run(queue, runPriority)),
   CONSUMER.waiting(queue),
   CONSUMER.parked(queue),
 ];

@@ -228,7 +228,7 @@ export const SUBJECT = {
 
 export const CONSUMER = {
   /** Delivers the runs of a queue with a priority. */
-  lane: (queue: string, runPriority: RunPriority) => `run-${queue}-${runPriority}`,
+  run: (queue: string, runPriority: RunPriority) => `run-${queue}-${runPriority}`,
   /** Counts the waiting entries of a queue. Nobody pulls from it. */
   waiting: (queue: string) => `wait-${queue}`,
   /** Counts the parked runs of a queue. Nobody pulls from it. */

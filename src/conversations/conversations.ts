@@ -27,7 +27,7 @@ import { listedOwner, maySee, type Principal } from '../access/principal.js';
 import { principalOf, type ConversationReconciler } from './reconciler.js';
 import type { ConversationLines } from './lines.js';
 import { requestHash } from '../tasks/accept/idempotency-keys.js';
-import { newest, type ConversationRecords, type ConversationSummaries, type HeldConversation } from './records.js';
+import { newest, type ConversationRecords, type ConversationSummaries, type VersionedConversation } from './records.js';
 import type { ParticipantAgents } from './participant-agents.js';
 import { transition } from './transition.js';
 import type { Trigger } from './trigger.js';
@@ -272,7 +272,7 @@ export class Conversations {
     return (await this.#held(id, principal)).record;
   }
 
-  async #held(id: string, principal: Principal): Promise<HeldConversation> {
+  async #held(id: string, principal: Principal): Promise<VersionedConversation> {
     const { record, revision } = await withApiErrors(() => this.#options.records.entry([id]));
     if (record === undefined || !maySee(principal, record.owner)) throw noConversation(id);
     return { record, revision };

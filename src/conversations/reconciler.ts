@@ -9,7 +9,12 @@ import type { EventOutbox } from './event-outbox.js';
 import type { ConversationLines } from './lines.js';
 import { nextAction, type Action } from './next-action.js';
 import type { ParticipantAgents } from './participant-agents.js';
-import type { ConversationRecords, ConversationSummaries, ConversationSummary, HeldConversation } from './records.js';
+import type {
+  ConversationRecords,
+  ConversationSummaries,
+  ConversationSummary,
+  VersionedConversation,
+} from './records.js';
 import { transition } from './transition.js';
 import type { Trigger } from './trigger.js';
 import { turnPrompt } from './turn-prompt.js';
@@ -80,8 +85,8 @@ export class ConversationReconciler {
   async apply(
     id: string,
     trigger: Trigger,
-    refuse: (held: HeldConversation) => void = () => undefined,
-  ): Promise<HeldConversation | undefined> {
+    refuse: (held: VersionedConversation) => void = () => undefined,
+  ): Promise<VersionedConversation | undefined> {
     const changed = await this.#change(id, trigger, refuse);
     if (changed !== undefined) this.reconcile(id);
     return changed;
@@ -140,8 +145,8 @@ export class ConversationReconciler {
   async #change(
     id: string,
     trigger: Trigger,
-    refuse: (held: HeldConversation) => void,
-  ): Promise<HeldConversation | undefined> {
+    refuse: (held: VersionedConversation) => void,
+  ): Promise<VersionedConversation | undefined> {
     const { records, lines, broker } = this.#options;
     const { record, revision } = await records.update([id], async ({ record: current, revision }) => {
       if (current === undefined) return undefined;

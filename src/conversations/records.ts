@@ -36,7 +36,7 @@ export function conversationRecords(
 }
 
 /** A conversation's record and its revision. */
-export type HeldConversation = Pick<Versioned<ConversationRecord>, 'record' | 'revision'>;
+export type VersionedConversation = Pick<Versioned<ConversationRecord>, 'record' | 'revision'>;
 
 /** The conversations of one owner or of all owners, newest first. */
 export function newest(summaries: ConversationSummaries, owner: string | undefined): [string, ConversationSummary][] {

@@ -4,12 +4,12 @@ import type {
   Participant,
   ParticipantRecord,
 } from '../../contracts/conversations/conversations.js';
-import type { HeldConversation } from './records.js';
+import type { VersionedConversation } from './records.js';
 import { nextTurn } from './turns.js';
 import { defined } from '../defined.js';
 
 /** Pure. The conversation as the API answers with it. */
-export function toConversationView({ record, revision }: HeldConversation): Conversation {
+export function toConversationView({ record, revision }: VersionedConversation): Conversation {
   const { participants, moderated, current_turn: turn, status } = record;
   const moderator = moderated ? participants.at(-1) : undefined;
   const speaking = status === 'ended' || turn === undefined ? undefined : participants[turn.participant];

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { adrTable } from './adr-table.js';
 import { brokenCitations } from './citations.js';
 import { clientRoutes } from './client-routes.js';
 import { configTable } from './config-table.js';
@@ -29,6 +30,7 @@ const REGIONS = [
     'nats.ts',
   ].map((file) => ({ file: 'docs/sdk.md', region: `example-${file.split('.', 1)[0]}`, text: example(ROOT, file) })),
   { file: 'docs/sdk.md', region: 'operations', text: operationsTable },
+  { file: 'docs/adr/README.md', region: 'adrs', text: () => adrTable(ROOT) },
 ] as const;
 
 const FILES = [

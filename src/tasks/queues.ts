@@ -21,7 +21,7 @@ export async function queuesOf({
       const [waiting, parked, ...runPriorities] = await Promise.all([
         standing(broker, CONSUMER.waiting(queue)),
         standing(broker, CONSUMER.parked(queue)),
-        ...RUN_PRIORITIES.map((runPriority) => standing(broker, CONSUMER.lane(queue, runPriority))),
+        ...RUN_PRIORITIES.map((runPriority) => standing(broker, CONSUMER.run(queue, runPriority))),
       ]);
       return {
         queue,

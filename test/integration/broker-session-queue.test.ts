@@ -103,7 +103,7 @@ async function takeAll(broker: Broker): Promise<Delivery[]> {
     const puller = new Puller({
       broker,
       stream: STREAM.commands,
-      consumer: CONSUMER.lane('default', runPriority),
+      consumer: CONSUMER.run('default', runPriority),
       onDelivery: (delivery) => taken.push(delivery),
       onEnd: () => undefined,
     });

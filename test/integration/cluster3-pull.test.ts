@@ -10,7 +10,7 @@ import { acceptTask, taskOf } from '../fixtures/session-queue-model.js';
 
 /** Longer than anything that is waited for here: only the word of the consumer's next leader ends such a pull in time. */
 const PARK_MS = 120_000;
-const CONSUMER_NAME = CONSUMER.lane('default', 'normal');
+const CONSUMER_NAME = CONSUMER.run('default', 'normal');
 
 describe('a pull that waits, in a cluster of three', () => {
   let cluster: TestBrokerCluster;

@@ -58,7 +58,7 @@ export class SimServer {
     this.#watch = watch;
     for (const runPriority of RUN_PRIORITIES)
       this.#consumer(
-        CONSUMER.lane(QUEUE, runPriority),
+        CONSUMER.run(QUEUE, runPriority),
         this.streams.commands,
         SUBJECT.laneRuns(QUEUE, runPriority),
         leaseMs,

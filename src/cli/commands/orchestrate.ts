@@ -70,9 +70,9 @@ async function orchestrate(words: readonly string[], options: Options): Promise<
   const topic = withPiped(typed, piped);
   if (topic.trim() === '') throw new CliError('The topic is empty. Pass it: ksi orchestrate "TOPIC"', EXIT.usage);
   await using client = clientOf(options);
-  const talk = await client.conversations.create(requestOf(topic, options));
-  if (options.wait) return await followConversation(client, talk, options);
-  printOne(await talk.get(), ({ conversation_id: id }) => `${id}\n`, options);
+  const conversation = await client.conversations.create(requestOf(topic, options));
+  if (options.wait) return await followConversation(client, conversation, options);
+  printOne(await conversation.get(), ({ conversation_id: id }) => `${id}\n`, options);
   return EXIT.ok;
 }
 
