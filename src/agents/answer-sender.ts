@@ -10,12 +10,11 @@ import { CONSUMER, NOBODY, STREAM, SUBJECT } from '../../contracts/wire/names.js
 import { TASK_STATES } from '../../contracts/tasks/states.js';
 import { LARGE_BODY_BYTES } from '../../contracts/wire/blob.js';
 import type { Blobs } from '../broker/blobs.js';
-import type { Broker } from '../broker/connect.js';
 import type { Delivery } from '../broker/consume.js';
 import { eventIn } from '../broker/events.js';
 import { readEndedCommand } from '../broker/ended-commands.js';
 import { lastBySubject, sourceOf } from '../broker/read.js';
-import { ConsumerLoop } from '../broker/consumer-loop.js';
+import { ConsumerLoop, type ConsumerLoopOptions } from '../broker/consumer-loop.js';
 import { parseJson } from '../json.js';
 import { ApiError } from '../errors/api-error.js';
 import { handleDelivery } from '../errors/handle-delivery.js';
@@ -26,10 +25,8 @@ import { MessageIdIndex } from './message-id-index.js';
 import type { MessageTaskCreator } from './message-task.js';
 import { defined } from '../defined.js';
 
-export interface AnswerSenderOptions {
-  readonly broker: Broker;
+export interface AnswerSenderOptions extends ConsumerLoopOptions {
   readonly blobs: Blobs;
-  readonly inboxPrefix?: string | undefined;
   readonly messageSender: Pick<MessageSender, 'send'>;
   readonly tasks: Pick<MessageTaskCreator, 'principal'>;
   readonly ending: Pick<AgentEnder, 'end'>;
@@ -50,34 +47,17 @@ type Outcome = StoredEvent<'SPAWN_COMPLETE' | 'SPAWN_ERROR' | 'SPAWN_CANCELLED' 
  * answer's id is derived from the task id, so the broker discards duplicates. After its deduplication window, a search of the stream
  * comes first.
  */
-export class AnswerSender {
+export class AnswerSender extends ConsumerLoop {
   readonly #options: AnswerSenderOptions;
-  readonly #work: ConsumerLoop;
   readonly #stored: MessageIdIndex;
 
   constructor(options: AnswerSenderOptions) {
+    super(options, { stream: STREAM.outcomes, consumer: CONSUMER.answers, atOnce: AT_ONCE });
     this.#options = options;
     this.#stored = new MessageIdIndex(options.broker, STREAM.events);
-    this.#work = new ConsumerLoop({
-      broker: options.broker,
-      stream: STREAM.outcomes,
-      consumer: CONSUMER.answers,
-      inboxPrefix: options.inboxPrefix,
-      atOnce: AT_ONCE,
-      handle: (delivery) => this.#handle(delivery),
-    });
   }
 
-  start(): void {
-    this.#work.start();
-  }
-
-  /** Resolves when all handlers have ended. Idempotent. */
-  stop(): Promise<void> {
-    return this.#work.stop();
-  }
-
-  #handle(delivery: Delivery): Promise<void> {
+  protected override handle(delivery: Delivery): Promise<void> {
     const { log } = this.#options;
     return handleDelivery({
       delivery,

@@ -3,9 +3,8 @@ import type { Agent } from '../../contracts/agents/agents.js';
 import { isTurnMessage } from '../../contracts/conversations/conversations.js';
 import type { InboxMessage } from '../../contracts/agents/messages.js';
 import { CONSUMER, NOBODY, STREAM, SUBJECT } from '../../contracts/wire/names.js';
-import type { Broker } from '../broker/connect.js';
 import type { Delivery } from '../broker/consume.js';
-import { ConsumerLoop } from '../broker/consumer-loop.js';
+import { ConsumerLoop, type ConsumerLoopOptions } from '../broker/consumer-loop.js';
 import { ApiError, apiErrorOf } from '../errors/api-error.js';
 import { reactionTo, type Reaction } from './reactions.js';
 import type { AgentEnder } from './end-agent.js';
@@ -13,9 +12,7 @@ import type { Inboxes, Acknowledged } from './inbox.js';
 import type { AgentRegistry } from './registry.js';
 import type { MessageTaskCreator } from './message-task.js';
 
-export interface MessageDispatcherOptions {
-  readonly broker: Broker;
-  readonly inboxPrefix?: string | undefined;
+export interface MessageDispatcherOptions extends ConsumerLoopOptions {
   readonly registry: Pick<AgentRegistry, 'find' | 'onChange'>;
   readonly inboxes: Pick<Inboxes, 'read' | 'take'>;
   readonly tasks: Pick<MessageTaskCreator, 'create' | 'refuse'>;
@@ -52,9 +49,8 @@ interface AtWork {
  * the messages and the cursor are read from the inbox. So it does not matter which API gets a notification, or how often: the message id
  * is the task's idempotency key, and the cursor moves only after the task is stored.
  */
-export class MessageDispatcher {
+export class MessageDispatcher extends ConsumerLoop {
   readonly #options: MessageDispatcherOptions;
-  readonly #work: ConsumerLoop;
   readonly #atWork = new Map<string, AtWork>();
   /** Agents that wait for a free place in `#running`. */
   readonly #queue: string[] = [];
@@ -64,18 +60,11 @@ export class MessageDispatcher {
   #stopped = false;
 
   constructor(options: MessageDispatcherOptions) {
+    super(options, { stream: STREAM.messages, consumer: CONSUMER.router, atOnce: AT_ONCE });
     this.#options = options;
-    this.#work = new ConsumerLoop({
-      broker: options.broker,
-      stream: STREAM.messages,
-      consumer: CONSUMER.router,
-      inboxPrefix: options.inboxPrefix,
-      atOnce: AT_ONCE,
-      handle: (delivery) => this.#notified(delivery),
-    });
   }
 
-  start(): void {
+  override start(): void {
     const { registry } = this.#options;
     this.#unsubscribe = registry.onChange(({ before, now }) => {
       if (now !== undefined && takes(now) && before !== undefined && !takes(before)) this.#notify(now.agent_id);
@@ -85,15 +74,15 @@ export class MessageDispatcher {
     this.#renewing = setInterval(() => {
       for (const { held } of this.#atWork.values()) void held?.renew().catch(() => undefined);
     }, RENEW_MS);
-    this.#work.start();
+    super.start();
   }
 
   /** Resolves when all passes have ended. Idempotent. */
-  async stop(): Promise<void> {
+  override async stop(): Promise<void> {
     this.#stopped = true;
     this.#unsubscribe?.();
     clearInterval(this.#renewing);
-    await this.#work.stop();
+    await super.stop();
     await Promise.all(this.#running);
     // Queued agents go to another API.
     for (const { held } of this.#atWork.values()) held?.nak(0);
@@ -118,7 +107,7 @@ export class MessageDispatcher {
   }
 
   /** Never rejects. */
-  async #notified(delivery: Delivery): Promise<void> {
+  protected override async handle(delivery: Delivery): Promise<void> {
     const id = agentIn(delivery.subject);
     const agent = id === NOBODY ? undefined : this.#options.registry.find(id)?.value;
     // An external agent reads its inbox itself. A paused agent is processed when it becomes active, which `onChange` reports.

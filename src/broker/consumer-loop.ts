@@ -4,22 +4,23 @@ import { PullLoop } from './pull-loop.js';
 
 export interface ConsumerLoopOptions {
   readonly broker: Broker;
-  readonly stream: string;
-  /** A durable consumer, shared by all processes that do this work. A message that one process leaves goes to another. */
-  readonly consumer: string;
   readonly inboxPrefix?: string | undefined;
+}
+
+/** A durable consumer, shared by all processes that do this work. A message that one process leaves goes to another. */
+export interface SharedConsumer {
+  readonly stream: string;
+  readonly consumer: string;
   /** How many messages are handled concurrently. */
   readonly atOnce: number;
-  /** Acknowledges or naks a message, or leaves it for redelivery. Must not reject. */
-  readonly handle: (delivery: Delivery) => Promise<void>;
 }
 
 /** Handles the messages of a shared consumer concurrently. */
-export class ConsumerLoop {
+export abstract class ConsumerLoop {
   readonly #loop: PullLoop<{ readonly name: string }>;
   readonly #handling = new Set<Promise<void>>();
 
-  constructor({ broker, stream, consumer, inboxPrefix, atOnce, handle }: ConsumerLoopOptions) {
+  constructor({ broker, inboxPrefix }: ConsumerLoopOptions, { stream, consumer, atOnce }: SharedConsumer) {
     this.#loop = new PullLoop({
       broker,
       stream,
@@ -27,7 +28,7 @@ export class ConsumerLoop {
       inboxPrefix,
       hasRoom: () => this.#handling.size < atOnce,
       onDelivery: (delivery) => {
-        const handling = handle(delivery).finally(() => {
+        const handling = this.handle(delivery).finally(() => {
           this.#handling.delete(handling);
           this.#loop.look();
         });
@@ -35,6 +36,9 @@ export class ConsumerLoop {
       },
     });
   }
+
+  /** Acknowledges or naks a message, or leaves it for redelivery. Must not reject. */
+  protected abstract handle(delivery: Delivery): Promise<void>;
 
   start(): void {
     this.#loop.start();

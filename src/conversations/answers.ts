@@ -4,10 +4,9 @@ import { check } from '../../contracts/wire/check.js';
 import { Message } from '../../contracts/agents/messages.js';
 import { CONSUMER, STREAM, UUID_PATTERN } from '../../contracts/wire/names.js';
 import type { Blobs } from '../broker/blobs.js';
-import type { Broker } from '../broker/connect.js';
 import type { Delivery } from '../broker/consume.js';
 import { handleDelivery } from '../errors/handle-delivery.js';
-import { ConsumerLoop } from '../broker/consumer-loop.js';
+import { ConsumerLoop, type ConsumerLoopOptions } from '../broker/consumer-loop.js';
 import type { TurnOutcome } from './trigger.js';
 import { nextSignal } from './signals.js';
 import { parseJson } from '../json.js';
@@ -15,9 +14,7 @@ import type { ConversationReconciler } from './reconciler.js';
 import type { ConversationLines } from './lines.js';
 import type { ConversationRecords } from './records.js';
 
-export interface AnswersOptions {
-  readonly broker: Broker;
-  readonly inboxPrefix?: string | undefined;
+export interface AnswersOptions extends ConsumerLoopOptions {
   readonly blobs: Blobs;
   readonly records: Pick<ConversationRecords, 'get'>;
   readonly lines: Pick<ConversationLines, 'textFor'>;
@@ -33,33 +30,15 @@ const Body = Type.Pick(Message, ['content', 'payload']);
 const UUID = new RegExp(UUID_PATTERN);
 
 /** Applies agents' answers to their conversations. All APIs share one consumer, so another API handles the answers of one that died. */
-export class ConversationAnswers {
+export class ConversationAnswers extends ConsumerLoop {
   readonly #options: AnswersOptions;
-  readonly #work: ConsumerLoop;
 
   constructor(options: AnswersOptions) {
-    const { broker, inboxPrefix } = options;
+    super(options, { stream: STREAM.messages, consumer: CONSUMER.conversations, atOnce: AT_ONCE });
     this.#options = options;
-    this.#work = new ConsumerLoop({
-      broker,
-      stream: STREAM.messages,
-      consumer: CONSUMER.conversations,
-      inboxPrefix,
-      atOnce: AT_ONCE,
-      handle: (delivery) => this.#handle(delivery),
-    });
   }
 
-  start(): void {
-    this.#work.start();
-  }
-
-  /** Resolves when no answer is being handled. Idempotent. */
-  stop(): Promise<void> {
-    return this.#work.stop();
-  }
-
-  #handle(delivery: Delivery): Promise<void> {
+  protected override handle(delivery: Delivery): Promise<void> {
     const { log } = this.#options;
     return handleDelivery({
       delivery,

@@ -4,11 +4,9 @@ import type { Broker } from '../broker/connect.js';
 import type { Delivery } from '../broker/consume.js';
 import { isBrokerError } from '../broker/errors.js';
 import { parkedTaskOf, wakeParked } from '../broker/parked-runs.js';
-import { ConsumerLoop } from '../broker/consumer-loop.js';
+import { ConsumerLoop, type ConsumerLoopOptions } from '../broker/consumer-loop.js';
 
-export interface DueSchedulesOptions {
-  readonly broker: Broker;
-  readonly inboxPrefix?: string | undefined;
+export interface DueSchedulesOptions extends ConsumerLoopOptions {
   readonly log: Logger;
 }
 
@@ -20,35 +18,18 @@ const AT_ONCE = 16;
 /**
  * Handles fired schedules: wakes parked runs. All APIs share one consumer, so another API handles what one leaves undone.
  */
-export class DueSchedules {
+export class DueSchedules extends ConsumerLoop {
   readonly #broker: Broker;
   readonly #log: Logger;
-  readonly #work: ConsumerLoop;
 
-  constructor({ broker, inboxPrefix, log }: DueSchedulesOptions) {
-    this.#broker = broker;
-    this.#log = log;
-    this.#work = new ConsumerLoop({
-      broker,
-      stream: STREAM.schedules,
-      consumer: CONSUMER.due,
-      inboxPrefix,
-      atOnce: AT_ONCE,
-      handle: (delivery) => this.#handle(delivery),
-    });
-  }
-
-  start(): void {
-    this.#work.start();
-  }
-
-  /** Resolves when all handlers have ended. Idempotent. */
-  stop(): Promise<void> {
-    return this.#work.stop();
+  constructor(options: DueSchedulesOptions) {
+    super(options, { stream: STREAM.schedules, consumer: CONSUMER.due, atOnce: AT_ONCE });
+    this.#broker = options.broker;
+    this.#log = options.log;
   }
 
   /** Never rejects. The broker redelivers a failed message. */
-  async #handle(delivery: Delivery): Promise<void> {
+  protected override async handle(delivery: Delivery): Promise<void> {
     const task = parkedTaskOf(delivery.subject);
     if (task === undefined) {
       this.#log.warn(
