@@ -1,4 +1,5 @@
 import { Command as Plain, InvalidArgumentError, type Argument, type ErrorOptions, type Option } from 'commander';
+import type { KsiClient } from '../client/client.js';
 import { runCommand } from './run.js';
 import { nearest } from './words.js';
 
@@ -61,12 +62,22 @@ export class Command extends Plain {
     return this.#values[name];
   }
 
-  /** Runs `run` with the arguments and all options, including global ones. Its result is the exit code; a failure is reported on stderr. */
-  runs(run: (...parameters: never[]) => Promise<number>): this {
+  /** Runs `run` with the arguments and all options, including global ones. Its result is the exit code, if it has one. A failure is reported on stderr. */
+  runs(run: (...parameters: never[]) => Promise<number | void>): this {
     // commander appends the options and the command to the arguments.
     return this.action((...passed: unknown[]) =>
       runCommand(() => run(...([...passed.slice(0, -2), this.optsWithGlobals()] as never[]))),
     );
+  }
+
+  /** Runs `run` in the same way, with a client before the arguments. The client is closed afterwards. */
+  calls(run: (client: KsiClient, ...parameters: never[]) => Promise<number | void>): this {
+    return this.runs(async (...parameters: never[]) => {
+      // A run of `ksi` without a request, such as help, need not load the client.
+      const { clientOf } = await import('./client.js');
+      await using client = clientOf(this.optsWithGlobals());
+      return await run(client, ...parameters);
+    });
   }
 
   override createCommand(name?: string): Command {

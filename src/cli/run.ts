@@ -10,9 +10,9 @@ import { say } from './output/say.js';
 import { shownOn } from './output/printable.js';
 
 /** Runs a command; a failure that we know is told in words, and its exit code set. */
-export async function runCommand(command: () => Promise<number>): Promise<void> {
+export async function runCommand(command: () => Promise<number | void>): Promise<void> {
   try {
-    process.exitCode = await command();
+    process.exitCode = (await command()) ?? EXIT.ok;
   } catch (error) {
     process.exitCode = reportFailure(error);
   }

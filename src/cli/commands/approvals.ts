@@ -1,3 +1,4 @@
+import type { KsiClient } from '../../client/client.js';
 import { Option } from 'commander';
 import type { Command } from '../command.js';
 import { RULE_SCOPES, type Always, type ApprovalRule } from '../../../contracts/tasks/approval-rules.js';
@@ -53,7 +54,7 @@ export function register(program: Command): void {
       'ksi approvals list --watch',
       'ksi approvals -o json | jq -r ".[].approval_id" | xargs ksi approvals allow',
     )
-    .runs(list);
+    .calls(list);
   approvals
     .command('allow')
     .description('Allow approvals; only the first answer counts')
@@ -90,14 +91,13 @@ export function register(program: Command): void {
   withWatch(approvals.command('rules'))
     .description('List approval rules')
     .withExamples('ksi approvals rules', 'ksi approvals rules -o json')
-    .runs(listRules);
+    .calls(listRules);
   approvals
     .command('revoke')
     .description('Revoke approval rules')
     .argument('<ids...>', 'their ids')
     .withExamples('ksi approvals revoke ID')
-    .runs(async (ids: string[], options: GlobalOptions) => {
-      await using client = clientOf(options);
+    .calls(async (client, ids: string[], options: GlobalOptions) => {
       const { done, exitCode } = await forEachOf(ids, async (id) => {
         await client.approvals.revoke(id);
         return { rule_id: id };
@@ -127,8 +127,7 @@ const alwaysOf = ({ always, rule }: AllowOptions): Pick<ApprovalAnswer, 'always'
   return {};
 };
 
-async function listRules(options: ListOptions): Promise<number> {
-  await using client = clientOf(options);
+async function listRules(client: KsiClient, options: ListOptions): Promise<number> {
   return await showList(
     client,
     {
@@ -153,8 +152,7 @@ async function listRules(options: ListOptions): Promise<number> {
 
 const collect = (text: string, before: string[] = []): string[] => [...before, text];
 
-async function list(options: ListOptions): Promise<number> {
-  await using client = clientOf(options);
+async function list(client: KsiClient, options: ListOptions): Promise<number> {
   return await showList(
     client,
     {

@@ -53,12 +53,11 @@ export function register(program: Command): void {
     .runs(ask);
 }
 
-async function ask(name: string, parameters: string | undefined, options: Options): Promise<number> {
+async function ask(name: string, parameters: string | undefined, options: Options): Promise<void> {
   const { askLegacy, socketOf } = await import('../../bridge/ask.js');
   const answer = await askLegacy(socketOf(options.dir, options.socket), name, parsed(parameters));
   if (answer.status === 'error') throw new CliError(`${answer.error.code}: ${answer.error.message}`);
   printOne(answer.result, (result) => `${JSON.stringify(result, undefined, 2)}\n`, options);
-  return EXIT.ok;
 }
 
 function parsed(parameters = '{}'): object {
@@ -69,7 +68,7 @@ function parsed(parameters = '{}'): object {
   }
 }
 
-async function run(options: Options): Promise<number> {
+async function run(options: Options): Promise<void> {
   const { pino } = await import('pino');
   const { listOf, readConfig } = await import('../../config/load.js');
   const { startBridge } = await import('../../bridge/start.js');
@@ -88,7 +87,6 @@ async function run(options: Options): Promise<number> {
   const stop = (): void => void bridge.stop();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
   await bridge.ended;
-  return EXIT.ok;
 }
 
 function upstreamOf({ upstream, forward }: Options): { path: string; forward: string } | undefined {
@@ -99,11 +97,10 @@ function upstreamOf({ upstream, forward }: Options): { path: string; forward: st
   return { path: upstream, forward };
 }
 
-async function stats(options: Options): Promise<number> {
+async function stats(options: Options): Promise<void> {
   const { askStats, socketOf } = await import('../../bridge/ask.js');
   const told = await askStats(socketOf(options.dir, options.socket));
   printOne(told, shown, options);
-  return EXIT.ok;
 }
 
 const HEAD = ['COMMAND', 'KSI', 'UPSTREAM', 'FAILED'];

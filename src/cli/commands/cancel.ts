@@ -1,5 +1,5 @@
+import type { KsiClient } from '../../client/client.js';
 import type { Command } from '../command.js';
-import { clientOf } from '../client.js';
 import { forEachOf } from '../each.js';
 import { taskIds } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
@@ -13,11 +13,10 @@ export function register(program: Command): void {
     .argument('<ids...>', 'the tasks’ ids', taskIds)
     .withValues({ ids: 'open tasks' })
     .withExamples('ksi cancel ID', 'ksi tasks --status queued -o json | jq -r ".[].task_id" | xargs ksi cancel')
-    .runs(cancel);
+    .calls(cancel);
 }
 
-async function cancel(ids: readonly string[], options: GlobalOptions): Promise<number> {
-  await using client = clientOf(options);
+async function cancel(client: KsiClient, ids: readonly string[], options: GlobalOptions): Promise<number> {
   const { done, exitCode } = await forEachOf(ids, (id) => client.tasks.cancel(id));
   printLines(done, (task) => `${task.task_id}  ${task.status}`, options);
   return exitCode;

@@ -2,7 +2,6 @@ import { Argument } from 'commander';
 import type { Command } from '../command.js';
 import { complete } from '../completion/complete.js';
 import { ASK, FILES, SCRIPTS, SHELLS, type Shell } from '../completion/scripts.js';
-import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { oneLine } from '../output/table.js';
 
@@ -34,6 +33,5 @@ export function register(program: Command): void {
         lines.push(...known.map(({ value, description }) => `${value}\t${oneLine(description)}`));
       }
       process.stdout.write(lines.map((line) => `${line}\n`).join(''));
-      return EXIT.ok;
     });
 }

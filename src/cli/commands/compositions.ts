@@ -1,5 +1,5 @@
+import type { KsiClient } from '../../client/client.js';
 import type { CompositionListed, CompositionValidation } from '../../../contracts/prompts/compositions.js';
-import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { contextOf, withContext, type ContextOptions as Context } from '../context-options.js';
 import { EXIT } from '../exit.js';
@@ -39,20 +39,19 @@ export function register(program: Command): void {
     .description('List compositions')
     .option('--category <category>', 'only compositions with this category in their metadata: agent, conversation …')
     .withExamples('ksi compositions', 'ksi compositions list --category conversation')
-    .runs(list);
+    .calls(list);
   compositions
     .command('show')
     .description('Show a composition, its components and their conditions')
     .argument('<name>', 'its name')
     .withExamples('ksi compositions show conversation_debate', 'ksi compositions show reviewer -o json | jq .metadata')
-    .runs(async (name: string, options: GlobalOptions) => {
-      const { components, ...head } = await clientOf(options).compositions.get(name);
+    .calls(async (client, name: string, options: GlobalOptions) => {
+      const { components, ...head } = await client.compositions.get(name);
       const parts = components.map(({ source, condition }) => [source, condition ?? ''] as const);
       const width = Math.max(0, ...parts.map(([source]) => source.length));
       const lines = parts.map(([source, condition]) => `  ${source.padEnd(width)}  ${condition}`.trimEnd());
       const shown = `${fieldLines(head, timesFor(options))}components\n${lines.join('\n')}\n`;
       printOne({ ...head, components }, () => shown, options);
-      return EXIT.ok;
     });
   withContext(compositions.command('compose'))
     .description('Compose and print a prompt')
@@ -61,17 +60,16 @@ export function register(program: Command): void {
       'ksi compositions compose reviewer --set agent_id=rev',
       'ksi compositions compose mine --context c.json',
     )
-    .runs(async (name: string, options: ContextOptions) => {
-      const composed = await clientOf(options).compositions.compose(name, contextOf(options));
+    .calls(async (client, name: string, options: ContextOptions) => {
+      const composed = await client.compositions.compose(name, contextOf(options));
       printOne(composed, ({ prompt }) => `${prompt}\n`, options);
       for (const key of composed.unresolved) say(options, `{{${key}}} has no value.`);
-      return EXIT.ok;
     });
   withContext(compositions.command('validate'))
     .description('Check a composition, also with a context')
     .argument('<name>', 'its name')
     .withExamples('ksi compositions validate reviewer --set agent_id=rev')
-    .runs(validate);
+    .calls(validate);
   compositions
     .command('select')
     .description('Print the best matching composition, and why')
@@ -79,28 +77,22 @@ export function register(program: Command): void {
     .option('--capabilities <list>', 'the capabilities of the agent, comma-separated', commaList)
     .option('--task <text>', 'the task of the agent')
     .withExamples('ksi compositions select --role tester', 'ksi compositions select --task "Review the parser"')
-    .runs(select);
+    .calls(select);
   compositions
     .command('components')
     .description('List components')
     .option('--directory <path>', 'only components below this directory')
     .withExamples('ksi compositions components', 'ksi compositions components --directory roles')
-    .runs(async (options: ComponentsOptions) => {
-      const { directory } = options;
-      const query = directory === undefined ? {} : { directory };
-      printLines(await clientOf(options).compositions.components(query).all(), (path) => path, options);
-      return EXIT.ok;
-    });
+    .calls(async (client, { directory, ...options }: ComponentsOptions) =>
+      printLines(await client.compositions.components(defined({ directory })).all(), (path) => path, options),
+    );
 }
 
-async function list(options: ListOptions): Promise<number> {
-  const { category } = options;
-  const query = category === undefined ? {} : { category };
-  const found = clientOf(options).compositions.list(query);
+async function list(client: KsiClient, { category, ...options }: ListOptions): Promise<void> {
+  const found = client.compositions.list(defined({ category }));
   const { broken } = await found;
   printTable(await found.all(), TABLE, options);
   for (const { name, problem } of broken) say(options, `The file of ${name} is not a valid composition: ${problem}`);
-  return EXIT.ok;
 }
 
 const TABLE: TableOf<CompositionListed> = {
@@ -114,8 +106,8 @@ const TABLE: TableOf<CompositionListed> = {
   ],
 };
 
-async function validate(name: string, options: ContextOptions): Promise<number> {
-  const found = await clientOf(options).compositions.validate(name, contextOf(options));
+async function validate(client: KsiClient, name: string, options: ContextOptions): Promise<number> {
+  const found = await client.compositions.validate(name, contextOf(options));
   printOne(found, faultsOf, options);
   if (found.valid) say(options, `${name} is valid. Its prompt has ${found.prompt_length ?? 0} characters.`);
   return found.valid ? EXIT.ok : EXIT.failure;
@@ -132,11 +124,10 @@ const faultsOf = ({ issues = {}, missing_context: missing = [], unresolved = [] 
     .map((line) => `${line}\n`)
     .join('');
 
-async function select(options: SelectOptions): Promise<number> {
+async function select(client: KsiClient, options: SelectOptions): Promise<void> {
   const { role, capabilities, task } = options;
-  const chosen = await clientOf(options).compositions.select(defined({ role, capabilities, task }));
+  const chosen = await client.compositions.select(defined({ role, capabilities, task }));
   printOne(chosen, ({ composition }) => `${composition}\n`, options);
   say(options, `Score ${chosen.score}: ${chosen.reasons.join(', ')}.`);
   for (const { composition, score } of chosen.others) say(options, `  then ${composition}, ${score}`);
-  return EXIT.ok;
 }

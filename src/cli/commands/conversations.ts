@@ -1,3 +1,4 @@
+import type { KsiClient } from '../../client/client.js';
 import { Option } from 'commander';
 import { CONVERSATION_STATUSES } from '../../../contracts/wire/choices.js';
 import type { Conversation, ConversationsQuery, Participant } from '../../../contracts/conversations/conversations.js';
@@ -46,7 +47,7 @@ export function register(program: Command): void {
     .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MAX_ITEMS), 20)
     .addOption(new Option('--status <status...>', 'only those').choices([...CONVERSATION_STATUSES]))
     .withExamples('ksi conversations', 'ksi conversations list --status running --watch')
-    .runs(list);
+    .calls(list);
   one(conversations, 'show', 'Show the participants, whose turn it is, who speaks next, and the cost', show);
   conversations
     .command('transcript')
@@ -58,15 +59,12 @@ export function register(program: Command): void {
       'ksi conversations transcript ID | less',
       "ksi conversations transcript --json ID | jq '.lines[].text'",
     )
-    .runs(transcript);
+    .calls(transcript);
   one(
     conversations,
     'follow',
     'Print the transcript, and further lines until the conversation ends',
-    async (id, options) => {
-      await using client = clientOf(options);
-      return await followConversation(client, client.conversations.handle(id), options);
-    },
+    (client, id, options) => followConversation(client, client.conversations.handle(id), options),
   );
   one(conversations, 'pause', 'Begin no further turns until `resume`; the current turn continues', steer('pause'));
   one(conversations, 'resume', 'Continue a paused conversation', steer('resume'));
@@ -83,7 +81,7 @@ export function register(program: Command): void {
     .runs(say);
 }
 
-type OnOne = (id: string, options: GlobalOptions) => Promise<number>;
+type OnOne = (client: KsiClient, id: string, options: GlobalOptions) => Promise<number | void>;
 
 const one = (group: Command, name: string, description: string, run: OnOne): void => {
   group
@@ -92,11 +90,10 @@ const one = (group: Command, name: string, description: string, run: OnOne): voi
     .argument('<id>', 'its id', conversationId)
     .withValues({ id: 'conversations' })
     .withExamples(`ksi conversations ${name} ID`)
-    .runs(run);
+    .calls(run);
 };
 
-async function list(options: Listing): Promise<number> {
-  await using client = clientOf(options);
+async function list(client: KsiClient, options: Listing): Promise<number> {
   const { limit, status } = options;
   return await showList(
     client,
@@ -134,10 +131,8 @@ const table = (when: ShowTime): TableOf<Conversation> => ({
   ],
 });
 
-async function show(id: string, options: GlobalOptions): Promise<number> {
-  await using client = clientOf(options);
+async function show(client: KsiClient, id: string, options: GlobalOptions): Promise<void> {
   printOne(await client.conversations.get(id), (conversation) => described(conversation, timesFor(options)), options);
-  return EXIT.ok;
 }
 
 function described({ participants, moderator, speaking, ...facts }: Conversation, when: ShowTime): string {
@@ -156,26 +151,21 @@ function described({ participants, moderator, speaking, ...facts }: Conversation
 const speakerText = ({ part, agent_id: id, turns, ended }: Participant): string =>
   `${part}, agent ${id}, ${turns} turns${ended === undefined ? '' : `, ended (${ended})`}`;
 
-async function transcript(id: string, options: TranscriptOptions): Promise<number> {
-  await using client = clientOf(options);
-  if (options.output === 'none') return EXIT.ok;
+async function transcript(client: KsiClient, id: string, options: TranscriptOptions): Promise<void> {
+  if (options.output === 'none') return;
   const { json, output } = options;
   if (json === true || output === 'json') process.stdout.write(jsonLine(await client.conversations.transcript(id)));
   else if (output === 'jsonl')
     for (const line of (await client.conversations.transcript(id)).lines) process.stdout.write(jsonLine(line));
   else process.stdout.write(shownOn(process.stdout, await client.conversations.markdown(id)));
-  return EXIT.ok;
 }
 
 const steer =
   (verb: 'pause' | 'resume' | 'end'): OnOne =>
-  async (id, options) => {
-    await using client = clientOf(options);
+  async (client, id, options) =>
     printOne(await client.conversations[verb](id), ({ status }) => `${id}  ${status}\n`, options);
-    return EXIT.ok;
-  };
 
-async function say(id: string, words: readonly string[], options: SayOptions): Promise<number> {
+async function say(id: string, words: readonly string[], options: SayOptions): Promise<void> {
   const { words: typed, piped } = await sayOrRead(words, options);
   const text = withPiped(typed, piped);
   if (text.trim() === '')
@@ -190,5 +180,4 @@ async function say(id: string, words: readonly string[], options: SayOptions): P
   if (options.output === 'text')
     tell(options, added.next === undefined ? 'Line added.' : `Line added. ${added.next} is next.`);
   else printOne(added, () => '', options);
-  return EXIT.ok;
 }

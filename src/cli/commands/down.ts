@@ -1,5 +1,4 @@
 import type { Command } from '../command.js';
-import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { say } from '../output/say.js';
 
@@ -12,10 +11,9 @@ export function register(program: Command): void {
     .runs(run);
 }
 
-async function run(options: GlobalOptions): Promise<number> {
+async function run(options: GlobalOptions): Promise<void> {
   const { down } = await import('../../cluster/down.js');
   const { readConfig } = await import('../../config/load.js');
   const ran = await down(readConfig(process.env).KSI_DIR, (text) => say(options, text));
   say(options, ran ? 'KSI is down.' : 'KSI was not running.');
-  return EXIT.ok;
 }

@@ -1,7 +1,6 @@
+import type { KsiClient } from '../../client/client.js';
 import { once } from 'node:events';
 import type { Command } from '../command.js';
-import { clientOf } from '../client.js';
-import { EXIT } from '../exit.js';
 import { type GlobalOptions } from '../options.js';
 import { retryNotice } from '../run.js';
 import { jsonLine } from '../output/printable.js';
@@ -28,11 +27,10 @@ export function register(program: Command): void {
       'ksi events --since 0 | jq -r .type',
       "ksi events --subject 'ksi.live.>'",
     )
-    .runs(follow);
+    .calls(follow);
 }
 
-async function follow(options: Options): Promise<number> {
-  await using client = clientOf(options);
+async function follow(client: KsiClient, options: Options): Promise<void> {
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   process.once('SIGTERM', () => stop.abort());
@@ -46,5 +44,4 @@ async function follow(options: Options): Promise<number> {
     if (options.output === 'none') continue;
     if (!process.stdout.write(jsonLine(message))) await once(process.stdout, 'drain');
   }
-  return EXIT.ok;
 }

@@ -11,9 +11,9 @@ export interface CommandGroup {
  *
  * To add a command, add a file like `wait.ts` (or `sessions.ts`, with subcommands) and its entry below, then run `npm run docs` for the man page.
  * The file exports `register`, which declares the command (`description`, arguments, options, `withExamples`, which a test requires) and the
- * function that `runs` calls with the arguments and options. That function calls the API through `clientOf(options)`, prints data with
- * `output/print.ts` and hints with `say`, and returns an exit code of `EXIT`. run.ts reports what it throws, with the next step.
- * Import modules that are slow to load inside the function.
+ * function that `calls` calls with a client, the arguments and the options (`runs`: without a client). That function prints data with
+ * `output/print.ts` and hints with `say`. If the exit code is not 0, it returns one of `EXIT`. run.ts reports what it throws, with the next
+ * step. Import modules that are slow to load inside the function.
  */
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
   {

@@ -19,7 +19,7 @@ export function register(program: Command): void {
     .runs(input);
 }
 
-async function input(id: string, words: readonly string[], options: GlobalOptions): Promise<number> {
+async function input(id: string, words: readonly string[], options: GlobalOptions): Promise<void> {
   const said = await sayOrRead(words, options);
   const text = withPiped(said.words, said.piped);
   if (text.trim() === '') throw new CliError('The input is empty. Pass its text: ksi input ID "Go on"', EXIT.usage);
@@ -27,5 +27,4 @@ async function input(id: string, words: readonly string[], options: GlobalOption
   const task = await client.tasks.input(id, text);
   printOne(task, () => '', options);
   say(options, `Sent to Claude. Follow it: ksi logs -f ${id}`);
-  return EXIT.ok;
 }

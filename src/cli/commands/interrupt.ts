@@ -1,6 +1,5 @@
+import type { KsiClient } from '../../client/client.js';
 import type { Command } from '../command.js';
-import { clientOf } from '../client.js';
-import { EXIT } from '../exit.js';
 import { taskId } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
 import { printOne } from '../output/print.js';
@@ -14,13 +13,11 @@ export function register(program: Command): void {
     .argument('<id>', 'the task’s id', taskId)
     .withValues({ id: 'open tasks' })
     .withExamples('ksi interrupt ID && ksi logs -f ID')
-    .runs(interrupt);
+    .calls(interrupt);
 }
 
-async function interrupt(id: string, options: GlobalOptions): Promise<number> {
-  await using client = clientOf(options);
+async function interrupt(client: KsiClient, id: string, options: GlobalOptions): Promise<void> {
   const task = await client.tasks.interrupt(id);
   printOne(task, () => '', options);
   say(options, `Interrupt sent to Claude. Follow it: ksi logs -f ${id}`);
-  return EXIT.ok;
 }

@@ -1,7 +1,6 @@
+import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import type { EventEnvelope } from '../../../contracts/events/events.js';
-import { clientOf } from '../client.js';
-import { EXIT } from '../exit.js';
 import { isTaskId } from '../ids.js';
 import { wholeNumber, type GlobalOptions } from '../options.js';
 import { eventLine, eventTimes } from '../output/event-line.js';
@@ -34,19 +33,18 @@ export function register(program: Command): void {
     });
 }
 
-async function showTask(id: string, options: Options): Promise<number> {
+async function showTask(id: string, options: Options): Promise<void> {
   await using client = clientOf(options);
   const when = eventTimes(options);
   const line = (event: EventEnvelope): string => fitted(eventLine(event, when(event.timestamp)));
   if (options.follow === true) {
     for await (const event of client.tasks.events(id, { onRetry: retryNotice(options) }))
       printOne(event, (each) => `${line(each)}\n`, options);
-    return EXIT.ok;
+    return;
   }
   const events: EventEnvelope[] = [];
   for await (const event of client.tasks.pastEvents(id)) events.push(event);
   printLines(events, line, options);
-  return EXIT.ok;
 }
 
 const fitted = (line: string): string => (process.stdout.isTTY ? shorten(line, process.stdout.columns) : line);

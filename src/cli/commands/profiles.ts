@@ -1,3 +1,4 @@
+import type { KsiClient } from '../../client/client.js';
 import { check } from '../../../contracts/wire/check.js';
 import { Profile, type ProfileView } from '../../../contracts/agents/profiles.js';
 import { clientOf } from '../client.js';
@@ -25,16 +26,15 @@ export function register(program: Command): void {
     .command('list', { isDefault: true })
     .description('List your profiles, and those in files')
     .withExamples('ksi profiles', "ksi profiles -o json | jq -r '.[].role' | sort -u")
-    .runs(list);
+    .calls(list);
   profiles
     .command('show')
     .description('Show a profile')
     .argument('<name>', 'its name')
     .withExamples('ksi profiles show reviewer', 'ksi profiles show reviewer -o json | jq .options')
-    .runs(async (name: string, options: GlobalOptions) => {
-      const profile = await clientOf(options).profiles.get(name);
+    .calls(async (client, name: string, options: GlobalOptions) => {
+      const profile = await client.profiles.get(name);
       printOne(profile, (shown) => fieldLines(shown, timesFor(options)), options);
-      return EXIT.ok;
     });
   profiles
     .command('set')
@@ -56,12 +56,11 @@ export function register(program: Command): void {
     .runs(remove);
 }
 
-async function list(options: GlobalOptions): Promise<number> {
-  const found = clientOf(options).profiles.list();
+async function list(client: KsiClient, options: GlobalOptions): Promise<void> {
+  const found = client.profiles.list();
   const { broken } = await found;
   printTable(await found.all(), TABLE, options);
   for (const { name, problem } of broken) say(options, `The file of ${name} is no profile: ${problem}`);
-  return EXIT.ok;
 }
 
 const TABLE: TableOf<ProfileView> = {
@@ -76,7 +75,7 @@ const TABLE: TableOf<ProfileView> = {
   ],
 };
 
-async function set(name: string, file: string, options: GlobalOptions): Promise<number> {
+async function set(name: string, file: string, options: GlobalOptions): Promise<void> {
   const profile = check(Profile, readJsonFile(file));
   if (!profile.ok)
     throw new CliError(
@@ -86,7 +85,6 @@ async function set(name: string, file: string, options: GlobalOptions): Promise<
   const stored = await clientOf(options).profiles.set(name, profile.value);
   printOne(stored, () => '', options);
   if (options.output === 'text') say(options, `Stored ${name}.`);
-  return EXIT.ok;
 }
 
 async function remove(name: string, options: DeleteOptions): Promise<number> {

@@ -1,6 +1,6 @@
+import type { KsiClient } from '../../client/client.js';
 import type { QueueView } from '../../../contracts/tasks/queues.js';
 import type { WorkspaceView } from '../../../contracts/tasks/workspace.js';
-import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
 import type { TableOf } from '../output/print.js';
@@ -23,11 +23,10 @@ export function register(program: Command): void {
       'ksi queues --workspaces',
       "ksi queues -o json | jq '.[] | select(.workers == [])'",
     )
-    .runs(list);
+    .calls(list);
 }
 
-async function list(options: Options): Promise<number> {
-  await using client = clientOf(options);
+async function list(client: KsiClient, options: Options): Promise<number> {
   if (options.workspaces === true)
     return await showList(
       client,

@@ -1,7 +1,6 @@
+import type { KsiClient } from '../../client/client.js';
 import type { RetentionAges, RetentionItem } from '../../../contracts/retention/retention.js';
-import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
-import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { jsonLine } from '../output/printable.js';
 import { printTable } from '../output/print.js';
@@ -25,34 +24,33 @@ export function register(program: Command): void {
     .option('--tasks <age>', 'with --dry-run: assume this age for tasks: 7d', lengthOfTime)
     .option('--sessions <age>', 'with --dry-run: assume this age for sessions: 90d', lengthOfTime)
     .withExamples('ksi retention', 'ksi retention --dry-run --tasks 7d --sessions 30d')
-    .runs(show);
+    .calls(show);
   retention
     .command('set')
     .description("Set shorter ages for your own tasks and sessions; without options, restore the operator's")
     .option('--tasks <age>', 'ended tasks: 7d', lengthOfTime)
     .option('--sessions <age>', 'sessions, from their last use: 30d', lengthOfTime)
     .withExamples('ksi retention set --tasks 7d --sessions 30d', 'ksi retention set')
-    .runs(set);
+    .calls(set);
   retention
     .command('run')
     .description('Apply ages and size limits now (scope admin)')
     .withExamples('ksi retention run')
-    .runs(run);
+    .calls(run);
 }
 
 const agesOf = ({ tasks, sessions }: Options): RetentionAges => defined({ tasks_s: tasks, sessions_s: sessions });
 
 const shown = (seconds: number | undefined): string => (seconds === undefined ? 'forever' : duration(seconds));
 
-async function show(options: Options): Promise<number> {
-  await using client = clientOf(options);
+async function show(client: KsiClient, options: Options): Promise<void> {
   if (options.dryRun === true) {
     const preview = await client.retention.preview(agesOf(options));
     if (options.output !== 'text') return json(preview);
     if (preview.items.length > 0) printTable(preview.items, { head: HEAD, row: rowFor(options) }, options);
     const more = preview.more ? ' at least' : '';
     say(options, `Would delete${more} ${preview.sessions} sessions and ${preview.tasks} tasks.`);
-    return EXIT.ok;
+    return;
   }
   const all = await client.retention.get();
   if (options.output !== 'text') return json(all);
@@ -67,7 +65,6 @@ async function show(options: Options): Promise<number> {
   ];
   printTable(rows, { head: ['KEPT', 'OPERATOR', 'YOURS', 'EFFECTIVE'], row }, options);
   if (!all.enabled) say(options, 'Nothing is deleted because of its age: KSI_RETENTION is off.');
-  return EXIT.ok;
 }
 
 const HEAD = ['KIND', 'ID', 'OWNER', 'LAST USED', 'TRANSCRIPT', 'WORKSPACE'];
@@ -84,16 +81,13 @@ function rowFor(options: Options): (item: RetentionItem) => string[] {
   ];
 }
 
-async function set(options: Options): Promise<number> {
-  await using client = clientOf(options);
+async function set(client: KsiClient, options: Options): Promise<void> {
   const { effective } = await client.retention.set(agesOf(options));
   if (options.output !== 'text') return json(effective);
   say(options, `Tasks are kept ${shown(effective.tasks_s)}, sessions ${shown(effective.sessions_s)}.`);
-  return EXIT.ok;
 }
 
-async function run(options: Options): Promise<number> {
-  await using client = clientOf(options);
+async function run(client: KsiClient, options: Options): Promise<void> {
   let [tasks, sessions, more] = [0, 0, true];
   while (more) {
     const done = await client.retention.run();
@@ -105,10 +99,8 @@ async function run(options: Options): Promise<number> {
   }
   if (options.output !== 'text') return json({ tasks, sessions });
   say(options, `${sessions} sessions and ${tasks} tasks deleted.`);
-  return EXIT.ok;
 }
 
-function json(data: object): number {
+function json(data: object): void {
   process.stdout.write(jsonLine(data));
-  return EXIT.ok;
 }

@@ -1,5 +1,5 @@
+import type { KsiClient } from '../../client/client.js';
 import type { Command } from '../command.js';
-import { clientOf } from '../client.js';
 import { makeAndFollow } from '../follow.js';
 import { taskId } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
@@ -17,11 +17,10 @@ export function register(program: Command): void {
     .option('-w, --wait', 'print the answer as it is written, like `ksi spawn`')
     .withValues({ id: 'tasks' })
     .withExamples('ksi retry ID', 'ksi retry ID --wait', 'ksi task $(ksi retry ID)')
-    .runs(retry);
+    .calls(retry);
 }
 
-async function retry(id: string, options: Options): Promise<number> {
-  await using client = clientOf(options);
+async function retry(client: KsiClient, id: string, options: Options): Promise<number> {
   return await makeAndFollow(client, async (signal) => (await client.tasks.retry(id, { signal })).accepted, {
     ...options,
     wait: options.wait ?? false,

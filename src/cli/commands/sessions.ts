@@ -1,3 +1,4 @@
+import type { KsiClient } from '../../client/client.js';
 import { readFileSync } from 'node:fs';
 import { text as readAll } from 'node:stream/consumers';
 import type { Command } from '../command.js';
@@ -40,17 +41,16 @@ export function register(program: Command): void {
     .description('List sessions, those with the newest tasks first')
     .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MAX_ITEMS), 20)
     .withExamples('ksi sessions', 'ksi sessions list --limit 100 -o json')
-    .runs(list);
+    .calls(list);
   sessions
     .command('show')
     .description('Show a session, its number of tasks and its usage')
     .argument('<id>', 'its UUID or name')
     .withValues({ id: 'sessions' })
     .withExamples('ksi sessions show notes', 'ksi sessions show notes -o json | jq .usage.cost_usd')
-    .runs(async (id: string, options: GlobalOptions) => {
-      const session = await clientOf(options).sessions.get(id);
+    .calls(async (client, id: string, options: GlobalOptions) => {
+      const session = await client.sessions.get(id);
       printOne(session, ({ usage, ...facts }) => fieldLines({ ...facts, ...usage }, timesFor(options)), options);
-      return EXIT.ok;
     });
   sessions
     .command('transcript')
@@ -59,11 +59,9 @@ export function register(program: Command): void {
     .option('--markdown', 'print Markdown instead')
     .withValues({ id: 'sessions' })
     .withExamples('ksi sessions transcript --markdown notes | less', 'ksi sessions transcript notes | jq -r .type')
-    .runs(async (id: string, options: TranscriptOptions) => {
-      await using client = clientOf(options);
+    .calls(async (client, id: string, options: TranscriptOptions) => {
       const format = options.markdown === true ? 'markdown' : 'jsonl';
       process.stdout.write(shownOn(process.stdout, await client.sessions.transcript(id, { format })));
-      return EXIT.ok;
     });
   sessions
     .command('export')
@@ -71,10 +69,8 @@ export function register(program: Command): void {
     .argument('<id>', 'its UUID or name')
     .withValues({ id: 'sessions' })
     .withExamples('ksi sessions export notes > notes.json')
-    .runs(async (id: string, options: GlobalOptions) => {
-      await using client = clientOf(options);
+    .calls(async (client, id: string) => {
       process.stdout.write(jsonLine(await client.sessions.export(id)));
-      return EXIT.ok;
     });
   sessions
     .command('import')
@@ -91,14 +87,12 @@ export function register(program: Command): void {
 
 const MAX_ITEMS = 500;
 
-async function list(options: ListOptions): Promise<number> {
-  await using client = clientOf(options);
+async function list(client: KsiClient, options: ListOptions): Promise<void> {
   const { items: sessions, next_cursor: more } = await client.sessions.list({ limit: options.limit });
   printTable(sessions, table(timesFor(options)), options);
-  if (options.output !== 'text') return EXIT.ok;
+  if (options.output !== 'text') return;
   if (sessions.length === 0) say(options, 'No sessions. Start one: ksi spawn --session notes "Say hello"');
   if (more !== undefined) say(options, moreThere(options.limit, MAX_ITEMS, 'a limit of at most that'));
-  return EXIT.ok;
 }
 
 const table = (when: ShowTime): TableOf<Session> => ({
@@ -113,7 +107,7 @@ const table = (when: ShowTime): TableOf<Session> => ({
   ],
 });
 
-async function importSession(file: string | undefined, options: ImportOptions): Promise<number> {
+async function importSession(file: string | undefined, options: ImportOptions): Promise<void> {
   const text = file === undefined ? await readAll(process.stdin) : readText(file);
   let exported: SessionExport;
   try {
@@ -129,7 +123,6 @@ async function importSession(file: string | undefined, options: ImportOptions): 
   printOne(made, () => '', options);
   const name = made.session_name ?? made.session_id;
   say(options, `Imported ${made.entries} entries. Continue: ksi spawn --session ${name} "…"`);
-  return EXIT.ok;
 }
 
 function readText(file: string): string {

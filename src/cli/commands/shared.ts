@@ -1,3 +1,4 @@
+import type { KsiClient } from '../../client/client.js';
 import { once } from 'node:events';
 import type { SharedEntry } from '../../../contracts/agents/shared.js';
 import { KsiGapError } from '../../client/errors.js';
@@ -57,7 +58,7 @@ export function register(program: Command): void {
     .option('--owner <owner>', 'the owner, for tokens that see all owners (default: you)')
     .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MAX_ITEMS), 100)
     .withExamples('ksi shared', 'ksi shared list --prefix reports/ -o jsonl | jq -r .key')
-    .runs(list);
+    .calls(list);
   shared
     .command('get')
     .description('Print a value: strings as they are, other values as JSON')
@@ -65,7 +66,7 @@ export function register(program: Command): void {
     .option('--owner <owner>', 'the owner, for tokens that see all owners (default: you)')
     .withNotes('With `-o json`, the output includes its revision and the time of the change.')
     .withExamples('ksi shared get plan', 'ksi shared get plan -o json | jq .revision')
-    .runs(get);
+    .calls(get);
   shared
     .command('set')
     .description('Set a value')
@@ -98,18 +99,17 @@ export function register(program: Command): void {
     .option('--prefix <text>', 'only keys with this prefix')
     .option('--since <cursor>', 'start after this `cursor`, that of the last change seen')
     .withExamples('ksi shared watch plan | jq .value', 'ksi shared watch --prefix reports/')
-    .runs(watch);
+    .calls(watch);
 }
 
-async function list(options: ListOptions): Promise<number> {
+async function list(client: KsiClient, options: ListOptions): Promise<void> {
   const { prefix, owner, limit } = options;
   const query = { limit, ...defined({ prefix, owner }) };
-  const { items: entries, next_cursor: more } = await clientOf(options).shared.list(query);
+  const { items: entries, next_cursor: more } = await client.shared.list(query);
   printTable(entries, table(timesFor(options)), options);
-  if (options.output !== 'text') return EXIT.ok;
+  if (options.output !== 'text') return;
   if (entries.length === 0) say(options, 'No shared state. Set a value: ksi shared set KEY VALUE');
   if (more !== undefined) say(options, moreThere(limit, MAX_ITEMS, '--prefix'));
-  return EXIT.ok;
 }
 
 const table = (when: ShowTime): TableOf<SharedEntry> => ({
@@ -117,24 +117,21 @@ const table = (when: ShowTime): TableOf<SharedEntry> => ({
   row: ({ key, revision, size, updated_at: at, by }) => [key, String(revision), String(size), when(at), by ?? ''],
 });
 
-async function get(key: string, options: GetOptions): Promise<number> {
-  const { owner } = options;
-  const found = await clientOf(options).shared.get(key, owner === undefined ? {} : { owner });
+async function get(client: KsiClient, key: string, { owner, ...options }: GetOptions): Promise<void> {
+  const found = await client.shared.get(key, defined({ owner }));
   printOne(
     found,
     ({ value }) => `${typeof value === 'string' ? value : JSON.stringify(value, undefined, 2)}\n`,
     options,
   );
-  return EXIT.ok;
 }
 
-async function set(key: string, given: string | undefined, options: SetOptions): Promise<number> {
+async function set(key: string, given: string | undefined, options: SetOptions): Promise<void> {
   const text = given === undefined || given === '-' ? await fromStdin(given, options) : given;
   const value = options.text === true ? text : valueOf(text);
   const entry = await clientOf(options).shared.set(key, value, { revision: options.revision });
   printOne(entry, () => '', options);
   if (options.output === 'text') say(options, `${key} now has revision ${entry.revision}.`);
-  return EXIT.ok;
 }
 
 async function fromStdin(given: string | undefined, options: SetOptions): Promise<string> {
@@ -161,8 +158,7 @@ async function remove(key: string, options: DeleteOptions): Promise<number> {
   return EXIT.ok;
 }
 
-async function watch(key: string | undefined, options: WatchOptions): Promise<number> {
-  await using client = clientOf(options);
+async function watch(client: KsiClient, key: string | undefined, options: WatchOptions): Promise<void> {
   const { prefix, since } = options;
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
@@ -182,5 +178,4 @@ async function watch(key: string | undefined, options: WatchOptions): Promise<nu
       EXIT.failure,
     );
   }
-  return EXIT.ok;
 }

@@ -1,3 +1,4 @@
+import type { KsiClient } from '../../client/client.js';
 import { randomUUID } from 'node:crypto';
 import { Option } from 'commander';
 import type { Command } from '../command.js';
@@ -5,7 +6,6 @@ import type { Attachment } from '../../../contracts/tasks/attachment.js';
 import { PRIORITIES, type Priority } from '../../../contracts/wire/names.js';
 import type { SpawnRequest } from '../../../contracts/tasks/spawn.js';
 import { claudeOptionsOf, withClaudeOptions, type ClaudeCliOptions } from '../claude-options.js';
-import { clientOf } from '../client.js';
 import { CliError, EXIT } from '../exit.js';
 import { makeAndFollow } from '../follow.js';
 import { attachmentsOf, describeAttached, findMentions } from '../mentions.js';
@@ -59,12 +59,11 @@ export function register(program: Command): void {
       'ksi spawn --idempotency-key nightly-2026-01-31 "Summarise what changed"',
       'ksi logs -f $(ksi spawn --no-wait "Summarise this repository")',
     )
-    .runs(spawn);
+    .calls(spawn);
   withPolicyOptions(withClaudeOptions(command));
 }
 
-async function spawn(words: readonly string[], options: Options): Promise<number> {
-  await using client = clientOf(options);
+async function spawn(client: KsiClient, words: readonly string[], options: Options): Promise<number> {
   const request = requestOf(await promptOf(words, options), options);
   const idempotencyKey = options.idempotencyKey ?? randomUUID();
   const onRetry = retryNotice(options);

@@ -1,7 +1,6 @@
+import type { KsiClient } from '../../client/client.js';
 import type { Command } from '../command.js';
 import type { Task } from '../../../contracts/tasks/task.js';
-import { clientOf } from '../client.js';
-import { EXIT } from '../exit.js';
 import { taskId } from '../ids.js';
 import { type GlobalOptions } from '../options.js';
 import { fieldLines } from '../output/fields.js';
@@ -16,14 +15,12 @@ export function register(program: Command): void {
     .argument('<id>', 'the task’s id', taskId)
     .withValues({ id: 'tasks' })
     .withExamples('ksi task ID', 'ksi task ID -o json | jq .output.usage')
-    .runs(show);
+    .calls(show);
 }
 
-async function show(id: string, options: GlobalOptions): Promise<number> {
-  await using client = clientOf(options);
+async function show(client: KsiClient, id: string, options: GlobalOptions): Promise<void> {
   const task = await client.tasks.get(id);
   printOne(task, (each) => described(each, timesFor(options)), options);
-  return EXIT.ok;
 }
 
 function described({ output, error, mcp_servers: servers, ...task }: Task, when: ShowTime): string {

@@ -1,9 +1,9 @@
+import type { KsiClient } from '../../client/client.js';
 import { Option } from 'commander';
 import type { Command } from '../command.js';
 import type { Task, TaskPage, TasksQuery } from '../../../contracts/tasks/task.js';
 import { TASK_STATUSES, type TaskStatus } from '../../../contracts/tasks/states.js';
 import { defined } from '../../defined.js';
-import { clientOf } from '../client.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
 import { wholeNumber } from '../options.js';
 import { moreThere } from '../output/more.js';
@@ -49,11 +49,10 @@ export function register(program: Command): void {
       'ksi tasks --status failed',
       'ksi tasks --session notes -o json | jq -r ".[].task_id"',
     )
-    .runs(list);
+    .calls(list);
 }
 
-async function list(options: Options): Promise<number> {
-  await using client = clientOf(options);
+async function list(client: KsiClient, options: Options): Promise<number> {
   const query: TasksQuery = defined({
     limit: options.limit,
     status: options.status,

@@ -1,9 +1,8 @@
+import type { KsiClient } from '../../client/client.js';
 import { Option } from 'commander';
 import type { Command } from '../command.js';
 import { SCOPES, type Scope } from '../../../contracts/wire/choices.js';
 import type { TokenRequest, TokenView } from '../../../contracts/access/tokens.js';
-import { clientOf } from '../client.js';
-import { EXIT } from '../exit.js';
 import { positiveNumber, type GlobalOptions } from '../options.js';
 import { printOne, printTable, type TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
@@ -54,47 +53,43 @@ export function register(program: Command): void {
       'ksi tokens create --owner ann --scope spawn read --expires 30d > ann.token',
       'ksi tokens create --scope read --all-owners --description "the wall"',
     )
-    .runs(create);
+    .calls(create);
   tokens
     .command('list', { isDefault: true })
     .description('List the tokens, without their secrets')
     .withExamples('ksi tokens', "ksi tokens -o json | jq -r '.[].owner' | sort -u")
-    .runs(list);
+    .calls(list);
   tokens
     .command('revoke')
     .argument('<id...>', 'ids, as `ksi tokens list` shows them')
     .description('Revoke tokens, and close their open connections')
     .withExamples('ksi tokens revoke ID')
-    .runs(revoke);
+    .calls(revoke);
 }
 
-async function create(options: CreateOptions): Promise<number> {
+async function create(client: KsiClient, options: CreateOptions): Promise<void> {
   const { owner, allOwners, description, expires, rate, concurrency } = options;
   const request: TokenRequest = {
     scopes: [...(options.scope ?? DEFAULT_SCOPES)],
     ...defined({ owner, all_owners: allOwners, description, expires_in_s: expires, rate, concurrency }),
   };
-  const created = await clientOf(options).tokens.create(request);
+  const created = await client.tokens.create(request);
   printOne(created, ({ token }) => `${token}\n`, options);
   if (options.output === 'text')
     say(options, `Token ${created.token_id} of ${created.owner}. It is not shown again; use it as KSI_TOKEN.`);
-  return EXIT.ok;
 }
 
-async function list(options: GlobalOptions): Promise<number> {
-  const tokens = await clientOf(options).tokens.list().all();
+async function list(client: KsiClient, options: GlobalOptions): Promise<void> {
+  const tokens = await client.tokens.list().all();
   printTable(tokens, table(timesFor(options)), options);
   if (tokens.length === 0 && options.output === 'text') say(options, 'No tokens except the one in the token file.');
-  return EXIT.ok;
 }
 
-async function revoke(ids: readonly string[], options: GlobalOptions): Promise<number> {
-  const client = clientOf(options);
+async function revoke(client: KsiClient, ids: readonly string[], options: GlobalOptions): Promise<void> {
   for (const id of ids) {
     await client.tokens.revoke(id);
     say(options, `Revoked ${id}.`);
   }
-  return EXIT.ok;
 }
 
 const table = (when: ShowTime): TableOf<TokenView> => ({

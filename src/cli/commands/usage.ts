@@ -1,8 +1,7 @@
+import type { KsiClient } from '../../client/client.js';
 import { Option } from 'commander';
 import { USAGE_GROUPS, type UsageGroup, type UsageQuery, type UsageRow } from '../../../contracts/access/usage.js';
 import type { Command } from '../command.js';
-import { clientOf } from '../client.js';
-import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { printTable } from '../output/print.js';
 import { say } from '../output/say.js';
@@ -23,11 +22,10 @@ export function register(program: Command): void {
     .option('--to <day>', 'the last day, UTC (default: today)')
     .option('--owner <owner>', 'only tasks of this owner')
     .withExamples('ksi usage', 'ksi usage --by owner --from 2026-01-01 --to 2026-01-31')
-    .runs(show);
+    .calls(show);
 }
 
-async function show(options: Options): Promise<number> {
-  await using client = clientOf(options);
+async function show(client: KsiClient, options: Options): Promise<void> {
   const { by, from, to, owner } = options;
   const usage = client.usage({
     by,
@@ -37,12 +35,11 @@ async function show(options: Options): Promise<number> {
   const answer = { ...page, items: await usage.all() };
   if (options.output === 'json') {
     process.stdout.write(jsonLine(answer));
-    return EXIT.ok;
+    return;
   }
   const rows = [...answer.items, ...(options.output === 'text' ? [{ ...answer.total, key: 'total' }] : [])];
   if (answer.items.length > 0) printTable(rows, { head: [by.toUpperCase(), ...HEAD], row }, options);
   else if (options.output === 'text') say(options, `No task ended from ${answer.from} to ${answer.to}.`);
-  return EXIT.ok;
 }
 
 const HEAD = ['TASKS', 'USD', 'INPUT', 'OUTPUT', 'CACHE READ', 'CACHE WRITTEN', 'TURNS'];

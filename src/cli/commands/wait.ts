@@ -2,7 +2,6 @@ import type { Task } from '../../../contracts/tasks/task.js';
 import { timerMs } from '../../clock.js';
 import type { KsiClient } from '../../client/client.js';
 import { KsiTaskError } from '../../client/errors.js';
-import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { EXIT } from '../exit.js';
 import { taskIds } from '../ids.js';
@@ -35,14 +34,13 @@ export function register(program: Command): void {
       'ksi spawn --no-wait "Run the tests" | xargs ksi wait',
       "ksi wait ID -o json | jq -r '.[].output.result'",
     )
-    .runs(waitFor);
+    .calls(waitFor);
 }
 
 /** Why the wait ended early. */
 type Stop = 'timeout' | 'interrupted' | 'enough';
 
-async function waitFor(ids: readonly string[], options: Options): Promise<number> {
-  await using client = clientOf(options);
+async function waitFor(client: KsiClient, ids: readonly string[], options: Options): Promise<number> {
   const stop = new AbortController();
   const because = (why: Stop) => () => stop.abort(why);
   const interrupt = because('interrupted');

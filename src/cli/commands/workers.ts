@@ -1,10 +1,9 @@
+import type { KsiClient } from '../../client/client.js';
 import type { Command } from '../command.js';
 import type { WorkerView } from '../../../contracts/tasks/workers.js';
-import { clientOf } from '../client.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
 import type { TableOf } from '../output/print.js';
 import type { ShowTime } from '../output/times.js';
-import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { jsonLine } from '../output/printable.js';
 import { say } from '../output/say.js';
@@ -14,26 +13,23 @@ export function register(program: Command): void {
   withWatch(program.command('workers'))
     .description('List the workers, their load, queues and containment')
     .withExamples('ksi workers', 'ksi workers --watch', 'ksi workers -o json | jq "map(.running) | add"')
-    .runs(list)
+    .calls(list)
     .command('lift-limit')
     .description("Let all workers start tasks before Claude's usage limit resets")
     .withNotes('Use it if the reset time is wrong. If the limit still applies, the next task detects it.')
     .withExamples('ksi workers lift-limit')
-    .runs(lift);
+    .calls(lift);
 }
 
-async function lift(options: GlobalOptions): Promise<number> {
-  await using client = clientOf(options);
+async function lift(client: KsiClient, options: GlobalOptions): Promise<void> {
   const lifted = await client.workers.liftLimit();
   const { workers } = lifted;
   if (options.output !== 'text') process.stdout.write(jsonLine(lifted));
   else
     say(options, workers.length === 0 ? 'No worker is stopped by a usage limit.' : `Lifted for ${workers.join(', ')}.`);
-  return EXIT.ok;
 }
 
-async function list(options: ListOptions): Promise<number> {
-  await using client = clientOf(options);
+async function list(client: KsiClient, options: ListOptions): Promise<number> {
   return await showList(
     client,
     {

@@ -1,7 +1,6 @@
+import type { KsiClient } from '../../../client/client.js';
 import type { Command } from '../../command.js';
 import type { InboxMessage } from '../../../../contracts/agents/messages.js';
-import { clientOf } from '../../client.js';
-import { EXIT } from '../../exit.js';
 import type { GlobalOptions } from '../../options.js';
 import { paint } from '../../output/colour.js';
 import { say } from '../../output/say.js';
@@ -22,17 +21,16 @@ export function register(agents: Command): void {
     .option('-f, --follow', 'act as its client: show new messages and acknowledge each one')
     .option('--ack', 'acknowledge the messages shown; they are not delivered again')
     .withExamples('ksi agents inbox ann', 'ksi agents inbox ann --follow -o jsonl | jq -r .content')
-    .runs(inbox);
+    .calls(inbox);
 }
 
-async function inbox(id: string, options: InboxOptions): Promise<number> {
-  await using client = clientOf(options);
+async function inbox(client: KsiClient, id: string, options: InboxOptions): Promise<void> {
   const ended = new AbortController();
   const reader = client.agents.inbox(id, { signal: ended.signal, onRetry: retryNotice(options) });
   if (options.follow === true) {
     process.once('SIGINT', () => ended.abort());
     for await (const message of reader) show(message, options);
-    return EXIT.ok;
+    return;
   }
   const messages = await reader.read();
   if (options.output === 'json') process.stdout.write(jsonLine(messages));
@@ -40,7 +38,6 @@ async function inbox(id: string, options: InboxOptions): Promise<number> {
   const last = messages.at(-1);
   if (last === undefined) say(options, 'No messages.');
   else if (options.ack === true) await reader.ack(last);
-  return EXIT.ok;
 }
 
 /** Prints a message as JSON, or as a header line followed by its text. */

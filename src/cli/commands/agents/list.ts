@@ -1,8 +1,7 @@
+import type { KsiClient } from '../../../client/client.js';
 import { Option } from 'commander';
 import type { Command } from '../../command.js';
 import { AGENT_KINDS, AGENT_STATUSES, type AgentView, type AgentsQuery } from '../../../../contracts/agents/agents.js';
-import { clientOf } from '../../client.js';
-import { EXIT } from '../../exit.js';
 import { wholeNumber, type GlobalOptions } from '../../options.js';
 import { printTable, type TableOf } from '../../output/print.js';
 import { say } from '../../output/say.js';
@@ -27,11 +26,13 @@ export function register(agents: Command): void {
     .option('--connected', 'only agents whose clients are connected')
     .addOption(new Option('-n, --limit <count>', 'the maximum number').argParser(wholeNumber(1)).default(DEFAULT_LIMIT))
     .withExamples('ksi agents', 'ksi agents list --capability review --connected')
-    .runs(list);
+    .calls(list);
 }
 
-async function list({ role, capability, kind, status, connected, limit, ...options }: ListOptions): Promise<number> {
-  await using client = clientOf(options);
+async function list(
+  client: KsiClient,
+  { role, capability, kind, status, connected, limit, ...options }: ListOptions,
+): Promise<void> {
   const query: AgentsQuery = {
     limit: Math.min(limit, PAGE),
     ...defined({ role, capability, kind, status, connected }),
@@ -43,7 +44,6 @@ async function list({ role, capability, kind, status, connected, limit, ...optio
   }
   printTable(found, table(timesFor(options)), options);
   if (found.length === 0 && options.output === 'text') say(options, 'No matching agents.');
-  return EXIT.ok;
 }
 
 const table = (when: ShowTime): TableOf<AgentView> => ({

@@ -1,8 +1,8 @@
+import type { KsiClient } from '../../../client/client.js';
 import { Option } from 'commander';
 import type { Command } from '../../command.js';
 import { AGENT_STATUSES, type AgentChange, type AgentStatus } from '../../../../contracts/agents/agents.js';
 import { jsonObject } from '../../claude-options.js';
-import { clientOf } from '../../client.js';
 import { CliError, EXIT } from '../../exit.js';
 import { wholeNumber, type GlobalOptions } from '../../options.js';
 import { printOne } from '../../output/print.js';
@@ -45,7 +45,7 @@ export function register(agents: Command): void {
     .option('--managed', 'let KSI run it: each message becomes a task (default: a client reads its inbox)')
     .option('--session <id>', 'the session that a managed agent continues')
     .withExamples('ksi agents register ann', 'ksi agents register critic --managed --role reviewer --capability review')
-    .runs(registerOne);
+    .calls(registerOne);
   withChanges(
     agents.command('update').description('Change an agent; omitted fields are kept').argument('<id>', 'its id'),
   )
@@ -58,37 +58,35 @@ export function register(agents: Command): void {
       ),
     )
     .withExamples('ksi agents update critic --status paused')
-    .runs(update);
+    .calls(update);
 }
 
-const changesOf = ({ role, capability, subscribe, profile, options, answersReplies }: ChangeOptions): AgentChange => ({
-  ...defined({ role, capabilities: capability, subscriptions: subscribe, profile }),
+const changesOf = ({ role, capability, subscribe, profile, options, answersReplies }: ChangeOptions): AgentChange =>
   // The API validates the options.
-  ...defined({ options, answers_replies: answersReplies }),
-});
+  defined({
+    role,
+    capabilities: capability,
+    subscriptions: subscribe,
+    profile,
+    options,
+    answers_replies: answersReplies,
+  });
 
-async function registerOne(id: string | undefined, options: RegisterOptions): Promise<number> {
+async function registerOne(client: KsiClient, id: string | undefined, options: RegisterOptions): Promise<void> {
   const { managed, session } = options;
-  const registered = await clientOf(options).agents.register({
-    ...defined({ agent_id: id }),
-    ...(managed === true ? { kind: 'managed' as const } : {}),
-    ...defined({ session_id: session }),
+  const registered = await client.agents.register({
+    ...defined({ agent_id: id, kind: managed === true ? ('managed' as const) : undefined, session_id: session }),
     ...changesOf(options),
   });
   printOne(registered, ({ agent_id: made }) => `${made}\n`, options);
-  return EXIT.ok;
 }
 
-async function update(id: string, options: UpdateOptions): Promise<number> {
+async function update(client: KsiClient, id: string, options: UpdateOptions): Promise<void> {
   const { status, revision } = options;
   const change: AgentChange = { ...changesOf(options), ...defined({ status }) };
   if (Object.keys(change).length === 0)
     throw new CliError('Nothing to change. Name at least one field; see --help.', EXIT.usage);
-  const agent = await clientOf(options).agents.update(id, {
-    ...change,
-    ...defined({ revision }),
-  });
+  const agent = await client.agents.update(id, { ...change, ...defined({ revision }) });
   printOne(agent, () => '', options);
   if (options.output === 'text') say(options, `${id} is ${agent.status} (revision ${agent.revision}).`);
-  return EXIT.ok;
 }

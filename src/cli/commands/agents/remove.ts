@@ -1,5 +1,5 @@
+import type { KsiClient } from '../../../client/client.js';
 import type { Command } from '../../command.js';
-import { clientOf } from '../../client.js';
 import { forEachOf } from '../../each.js';
 import type { GlobalOptions } from '../../options.js';
 import { say } from '../../output/say.js';
@@ -10,11 +10,10 @@ export function register(agents: Command): void {
     .description('Remove agents and their inboxes; their tasks and sessions are kept')
     .argument('<ids...>', 'their ids')
     .withExamples('ksi agents remove critic')
-    .runs(remove);
+    .calls(remove);
 }
 
-async function remove(ids: readonly string[], options: GlobalOptions): Promise<number> {
-  const client = clientOf(options);
+async function remove(client: KsiClient, ids: readonly string[], options: GlobalOptions): Promise<number> {
   const { exitCode } = await forEachOf(ids, async (id) => {
     await client.agents.remove(id);
     say(options, `Removed ${id}.`);

@@ -1,6 +1,5 @@
+import type { KsiClient } from '../../../client/client.js';
 import type { Command } from '../../command.js';
-import { clientOf } from '../../client.js';
-import { EXIT } from '../../exit.js';
 import type { GlobalOptions } from '../../options.js';
 import { printOne } from '../../output/print.js';
 import { say } from '../../output/say.js';
@@ -21,16 +20,15 @@ export function register(agents: Command): void {
     .option('--about <text>', 'context for the task')
     .option('--from <agent>', 'your agent that sends the task (default: you)')
     .withExamples('ksi agents route "Review the parser" --needs code_review security_review')
-    .runs(route);
+    .calls(route);
 }
 
-async function route(words: readonly string[], options: RouteOptions): Promise<number> {
+async function route(client: KsiClient, words: readonly string[], options: RouteOptions): Promise<void> {
   const { needs, about, from } = options;
-  const routed = await clientOf(options).agents.route({
+  const routed = await client.agents.route({
     task: words.join(' '),
     ...defined({ required_capabilities: needs, context: about, from }),
   });
   printOne(routed, ({ assigned_agent: agent }) => `${agent}\n`, options);
   if (options.output === 'text') say(options, `Sent message ${routed.message_id}. Match score: ${routed.match_score}.`);
-  return EXIT.ok;
 }

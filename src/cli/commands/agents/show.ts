@@ -1,7 +1,6 @@
+import type { KsiClient } from '../../../client/client.js';
 import type { Command } from '../../command.js';
 import type { AgentView } from '../../../../contracts/agents/agents.js';
-import { clientOf } from '../../client.js';
-import { EXIT } from '../../exit.js';
 import type { GlobalOptions } from '../../options.js';
 import { printOne } from '../../output/print.js';
 import { fieldLines } from '../../output/fields.js';
@@ -13,13 +12,12 @@ export function register(agents: Command): void {
     .description('Show an agent and the number of its unacknowledged messages')
     .argument('<id>', 'its id')
     .withExamples('ksi agents show critic', 'ksi agents show critic -o json | jq .options')
-    .runs(show);
+    .calls(show);
 }
 
-async function show(id: string, options: GlobalOptions): Promise<number> {
-  const agent = await clientOf(options).agents.get(id);
+async function show(client: KsiClient, id: string, options: GlobalOptions): Promise<void> {
+  const agent = await client.agents.get(id);
   printOne(agent, (each) => described(each, timesFor(options)), options);
-  return EXIT.ok;
 }
 
 function described({ v: _version, ...fields }: AgentView, when: ShowTime): string {

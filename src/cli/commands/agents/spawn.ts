@@ -1,7 +1,6 @@
+import type { KsiClient } from '../../../client/client.js';
 import type { Command } from '../../command.js';
-import { clientOf } from '../../client.js';
 import { contextOf, withContext, type ContextOptions } from '../../context-options.js';
-import { EXIT } from '../../exit.js';
 import type { GlobalOptions } from '../../options.js';
 import { printOne } from '../../output/print.js';
 import { say } from '../../output/say.js';
@@ -30,19 +29,19 @@ export function register(agents: Command): void {
       'ksi agents spawn --profile reviewer "Review the last commit"',
       'ksi agents spawn --id ann --composition conversation_debate --set topic="Tabs or spaces?"',
     )
-    .runs(spawn);
+    .calls(spawn);
 }
 
-async function spawn(words: readonly string[], options: SpawnOptions): Promise<number> {
+async function spawn(client: KsiClient, words: readonly string[], options: SpawnOptions): Promise<void> {
   const { id, profile, composition, role, capability, about } = options;
-  const spawned = await clientOf(options).agents.spawn({
+  const spawned = await client.agents.spawn({
     ...(words.length === 0 ? {} : { task: words.join(' ') }),
     ...defined({ agent_id: id, profile, composition, role, capabilities: capability, context: about }),
     variables: contextOf(options),
   });
   printOne(spawned, ({ agent_id: made }) => `${made}\n`, options);
   const { agent_id: made, composition: used, fallback, message_id: told } = spawned;
-  if (options.output !== 'text') return EXIT.ok;
+  if (options.output !== 'text') return;
   say(options, `Created with the composition ${used}${fallback ? ', the default, because no other one matches' : ''}.`);
   say(
     options,
@@ -50,5 +49,4 @@ async function spawn(words: readonly string[], options: SpawnOptions): Promise<n
       ? `Give it a task: ksi send ${made} "…" --wait`
       : `Sent its task as message ${told}. Follow it: ksi tasks`,
   );
-  return EXIT.ok;
 }

@@ -1,7 +1,6 @@
+import type { KsiClient } from '../../../client/client.js';
 import type { Command } from '../../command.js';
 import type { DeadSummary } from '../../../../contracts/tasks/dead-letters.js';
-import { clientOf } from '../../client.js';
-import { EXIT } from '../../exit.js';
 import { wholeNumber, type GlobalOptions } from '../../options.js';
 import { moreThere } from '../../output/more.js';
 import { printTable, type TableOf } from '../../output/print.js';
@@ -23,17 +22,15 @@ export function register(dead: Command): void {
     .description('List dead letters, oldest first')
     .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MAX_ITEMS), DEFAULT_LIMIT)
     .withExamples('ksi dead', 'ksi dead --queue default -o json | jq -r ".[].error.code" | sort | uniq -c')
-    .runs(list);
+    .calls(list);
 }
 
-async function list(options: Options): Promise<number> {
-  await using client = clientOf(options);
+async function list(client: KsiClient, options: Options): Promise<void> {
   const { items: letters, next_cursor: more } = await client.dead.list({ ...filterOf(options), limit: options.limit });
   printTable(letters, table(timesFor(options)), options);
-  if (options.output !== 'text') return EXIT.ok;
+  if (options.output !== 'text') return;
   if (letters.length === 0) say(options, 'No dead letters.');
   if (more !== undefined) say(options, moreThere(options.limit, MAX_ITEMS, '--queue or --owner'));
-  return EXIT.ok;
 }
 
 const table = (when: ShowTime): TableOf<DeadSummary> => ({

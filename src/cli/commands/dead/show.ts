@@ -1,8 +1,7 @@
+import type { KsiClient } from '../../../client/client.js';
 import type { Command } from '../../command.js';
 import type { DeadLetter } from '../../../../contracts/tasks/dead-letters.js';
 import type { EventEnvelope } from '../../../../contracts/events/events.js';
-import { clientOf } from '../../client.js';
-import { EXIT } from '../../exit.js';
 import { taskId } from '../../ids.js';
 import type { GlobalOptions } from '../../options.js';
 import { eventLine } from '../../output/event-line.js';
@@ -19,15 +18,13 @@ export function register(dead: Command): void {
     .argument('<id>', 'the task’s id', taskId)
     .withValues({ id: 'dead' })
     .withExamples('ksi dead show ID', 'ksi dead show ID -o json | jq -r .command.prompt')
-    .runs(show);
+    .calls(show);
 }
 
-async function show(id: string, options: GlobalOptions): Promise<number> {
-  await using client = clientOf(options);
+async function show(client: KsiClient, id: string, options: GlobalOptions): Promise<void> {
   const letter = await client.dead.get(id);
   printOne(letter, (each) => described(each, timesFor(options)), options);
   if (options.output === 'text') say(options, `\nRequeue it: ksi dead retry ${id}`);
-  return EXIT.ok;
 }
 
 function described({ command, history, error, ...identity }: DeadLetter, when: ShowTime): string {
