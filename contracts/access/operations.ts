@@ -1,13 +1,12 @@
-import { NoContent, type Operations } from '../wire/operation.js';
+import { NoContent, operations, type Statements } from '../wire/operation.js';
 import { ExchangeParams, ExchangeView } from './exchanges.js';
 import { TicketCreated, TokenCreated, TokensQuery, TokenPage, TokenParams, TokenRequest, TokenView } from './tokens.js';
 import { UsagePage, UsageQuery } from './usage.js';
 
-export const ACCESS_OPERATIONS = {
+export const ACCESS_OPERATIONS = operations('Access', {
   tokens: {
     method: 'GET',
     path: '/tokens',
-    tag: 'Access',
     summary: 'List tokens, without their secrets',
     scope: 'admin',
     query: TokensQuery,
@@ -16,7 +15,6 @@ export const ACCESS_OPERATIONS = {
   token_create: {
     method: 'POST',
     path: '/tokens',
-    tag: 'Access',
     summary: 'Create a token',
     description:
       'Only this answer contains the token; KSI keeps its hash. Only a token that sees all owners can create one for another owner, or one that sees all owners.',
@@ -31,7 +29,6 @@ export const ACCESS_OPERATIONS = {
   token: {
     method: 'GET',
     path: '/tokens/:id',
-    tag: 'Access',
     summary: 'Get a token, without its secret',
     scope: 'admin',
     params: TokenParams,
@@ -40,7 +37,6 @@ export const ACCESS_OPERATIONS = {
   token_revoke: {
     method: 'DELETE',
     path: '/tokens/:id',
-    tag: 'Access',
     summary: 'Revoke a token',
     description: 'The token is refused from now on. Its open connections end within 5 s.',
     scope: 'admin',
@@ -51,7 +47,6 @@ export const ACCESS_OPERATIONS = {
   ticket: {
     method: 'POST',
     path: '/tickets',
-    tag: 'Access',
     summary: 'Create a ticket for one WebSocket',
     description:
       'For browsers, which cannot send a token with a WebSocket: connect to `GET /events?ticket=…` within 30 s, once.',
@@ -80,4 +75,4 @@ export const ACCESS_OPERATIONS = {
     params: ExchangeParams,
     answers: { 200: ExchangeView },
   },
-} as const satisfies Operations;
+} as const satisfies Statements);

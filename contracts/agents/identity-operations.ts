@@ -1,4 +1,4 @@
-import { NoContent, type Operations } from '../wire/operation.js';
+import { NoContent, operations, type Statements } from '../wire/operation.js';
 import {
   IdentitiesQuery,
   Identity,
@@ -9,11 +9,10 @@ import {
   IdentityUpdate,
 } from './identities.js';
 
-export const IDENTITY_OPERATIONS = {
+export const IDENTITY_OPERATIONS = operations('Identities', {
   identities: {
     method: 'GET',
     path: '/identities',
-    tag: 'Identities',
     summary: 'List the identities of your agents',
     scope: 'read',
     query: IdentitiesQuery,
@@ -22,7 +21,6 @@ export const IDENTITY_OPERATIONS = {
   identity_create: {
     method: 'POST',
     path: '/identities',
-    tag: 'Identities',
     summary: 'Give an agent an identity',
     description: 'Absent fields get defaults that match the role. 409 if the agent already has an identity.',
     scope: 'agents',
@@ -36,7 +34,6 @@ export const IDENTITY_OPERATIONS = {
   identity: {
     method: 'GET',
     path: '/identities/:agent_id',
-    tag: 'Identities',
     summary: 'Get an identity',
     scope: 'read',
     params: IdentityParams,
@@ -46,7 +43,6 @@ export const IDENTITY_OPERATIONS = {
   identity_update: {
     method: 'PATCH',
     path: '/identities/:agent_id',
-    tag: 'Identities',
     summary: 'Change an identity',
     description:
       'Each field in the request replaces the stored one. `identity_uuid`, `agent_id` and `created_at` never change.',
@@ -61,7 +57,6 @@ export const IDENTITY_OPERATIONS = {
   identity_remove: {
     method: 'DELETE',
     path: '/identities/:agent_id',
-    tag: 'Identities',
     summary: 'Remove an identity',
     scope: 'agents',
     params: IdentityParams,
@@ -70,4 +65,4 @@ export const IDENTITY_OPERATIONS = {
     etag: true,
     audit: { target: 'agent_id' },
   },
-} as const satisfies Operations;
+} as const satisfies Statements);

@@ -1,4 +1,4 @@
-import { NoContent, type Operations } from '../wire/operation.js';
+import { NoContent, operations, type Statements } from '../wire/operation.js';
 import { AgentSpawned, AgentSpawnRequest, TaskRouted, TaskRouteRequest } from './agent-spawn.js';
 import {
   AgentChange,
@@ -19,11 +19,10 @@ import {
   MessageRequest,
 } from './messages.js';
 
-export const AGENT_OPERATIONS = {
+export const AGENT_OPERATIONS = operations('Agents', {
   agents: {
     method: 'GET',
     path: '/agents',
-    tag: 'Agents',
     summary: 'List agents, by id',
     scope: 'read',
     query: AgentsQuery,
@@ -32,7 +31,6 @@ export const AGENT_OPERATIONS = {
   agent: {
     method: 'GET',
     path: '/agents/:id',
-    tag: 'Agents',
     summary: 'Get an agent',
     scope: 'read',
     params: AgentParams,
@@ -42,7 +40,6 @@ export const AGENT_OPERATIONS = {
   agent_register: {
     method: 'POST',
     path: '/agents/register',
-    tag: 'Agents',
     summary: 'Register an agent',
     description:
       'If you have registered the agent before, it is updated, and active again if it had ended. 409 if its id belongs to another owner.',
@@ -55,7 +52,6 @@ export const AGENT_OPERATIONS = {
   agent_spawn: {
     method: 'POST',
     path: '/agents/spawn',
-    tag: 'Agents',
     summary: 'Create an agent from a profile or a composition, and give it its first task',
     description:
       'The agent is registered with the prompt from its composition. Then the task is sent to the agent and runs in its session.',
@@ -69,7 +65,6 @@ export const AGENT_OPERATIONS = {
   task_route: {
     method: 'POST',
     path: '/agents/route',
-    tag: 'Agents',
     summary: 'Give a task to the agent whose capabilities match best',
     description:
       '409 `no_suitable_agent` if no agent matches. 409 `no_available_agent` if no matching agent can take a task now.',
@@ -82,7 +77,6 @@ export const AGENT_OPERATIONS = {
   agent_update: {
     method: 'PATCH',
     path: '/agents/:id',
-    tag: 'Agents',
     summary: 'Change an agent',
     description: 'Absent fields do not change.',
     scope: 'agents',
@@ -95,7 +89,6 @@ export const AGENT_OPERATIONS = {
   agent_remove: {
     method: 'DELETE',
     path: '/agents/:id',
-    tag: 'Agents',
     summary: 'Remove an agent, with its inbox and its events',
     description: 'The tasks and the session of a managed agent stay. Delete them separately.',
     scope: 'agents',
@@ -106,7 +99,6 @@ export const AGENT_OPERATIONS = {
   send: {
     method: 'POST',
     path: '/messages',
-    tag: 'Agents',
     summary: 'Send a message',
     description:
       'Answers 202 once the broker has stored the message. The inbox of the addressee gets the message exactly once and in order, even if the addressee is offline. The message is also published as an AGENT_MESSAGE event.',
@@ -119,7 +111,6 @@ export const AGENT_OPERATIONS = {
   agent_send: {
     method: 'POST',
     path: '/agents/:id/messages',
-    tag: 'Agents',
     summary: 'Send a message to an agent',
     scope: 'agents',
     params: AgentParams,
@@ -131,7 +122,6 @@ export const AGENT_OPERATIONS = {
   inbox: {
     method: 'GET',
     path: '/agents/:id/inbox',
-    tag: 'Agents',
     summary: 'List the messages that an agent has not acknowledged, in order',
     description:
       'Messages stay in the inbox until they are acknowledged. With `wait`, the answer waits for the first message.',
@@ -143,7 +133,6 @@ export const AGENT_OPERATIONS = {
   inbox_ack: {
     method: 'POST',
     path: '/agents/:id/inbox/ack',
-    tag: 'Agents',
     summary: 'Acknowledge messages',
     description: 'All messages up to `seq` leave the inbox. The receipt is an AGENT_DELIVERED event.',
     scope: 'agents',
@@ -153,4 +142,4 @@ export const AGENT_OPERATIONS = {
     audit: { unaudited: 'KSI_MESSAGES keeps a receipt for each message' },
     repeatable: 'always',
   },
-} as const satisfies Operations;
+} as const satisfies Statements);

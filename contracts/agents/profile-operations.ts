@@ -1,13 +1,12 @@
 import { PromptParams } from '../prompts/compositions.js';
-import { NoContent, type Operations } from '../wire/operation.js';
+import { NoContent, operations, type Statements } from '../wire/operation.js';
 import { PageQuery } from '../wire/page.js';
 import { ProfilePage, ProfileRemoval, ProfileSet, ProfileView } from './profiles.js';
 
-export const PROFILE_OPERATIONS = {
+export const PROFILE_OPERATIONS = operations('Profiles', {
   profiles: {
     method: 'GET',
     path: '/profiles',
-    tag: 'Profiles',
     summary: 'List your profiles and the profiles in files',
     scope: 'read',
     query: PageQuery,
@@ -16,7 +15,6 @@ export const PROFILE_OPERATIONS = {
   profile: {
     method: 'GET',
     path: '/profiles/:name',
-    tag: 'Profiles',
     summary: 'Get a profile',
     scope: 'read',
     params: PromptParams,
@@ -26,7 +24,6 @@ export const PROFILE_OPERATIONS = {
   profile_set: {
     method: 'PUT',
     path: '/profiles/:name',
-    tag: 'Profiles',
     summary: 'Store a profile',
     description: 'Replaces your profile of this name. Your profile takes precedence over a file of the same name.',
     scope: 'agents',
@@ -40,7 +37,6 @@ export const PROFILE_OPERATIONS = {
   profile_delete: {
     method: 'DELETE',
     path: '/profiles/:name',
-    tag: 'Profiles',
     summary: 'Delete one of your profiles',
     description: 'A file of the same name applies again.',
     scope: 'agents',
@@ -50,4 +46,4 @@ export const PROFILE_OPERATIONS = {
     etag: true,
     audit: { target: 'name' },
   },
-} as const satisfies Operations;
+} as const satisfies Statements);

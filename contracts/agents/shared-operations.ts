@@ -1,4 +1,4 @@
-import { NoContent, type Operations } from '../wire/operation.js';
+import { NoContent, operations, type Statements } from '../wire/operation.js';
 import {
   SharedDelete,
   SharedEntry,
@@ -10,11 +10,10 @@ import {
   SharedValue,
 } from './shared.js';
 
-export const SHARED_OPERATIONS = {
+export const SHARED_OPERATIONS = operations('Shared state', {
   shared_list: {
     method: 'GET',
     path: '/shared',
-    tag: 'Shared state',
     summary: 'List the keys, without their values',
     scope: 'read',
     query: SharedListQuery,
@@ -23,7 +22,6 @@ export const SHARED_OPERATIONS = {
   shared_get: {
     method: 'GET',
     path: '/shared/:key',
-    tag: 'Shared state',
     summary: 'Get a value',
     description:
       'The revision is the `ETag`. Changes are published as events: `GET /events?subject=ksi.events.shared.<owner>.<key>` (docs/prompts.md).',
@@ -36,7 +34,6 @@ export const SHARED_OPERATIONS = {
   shared_set: {
     method: 'PUT',
     path: '/shared/:key',
-    tag: 'Shared state',
     summary: 'Set a value',
     description:
       'With `revision` or `If-Match: "REVISION"`, only if the value has this revision. With `revision` 0 or `If-None-Match: *`, only if there is no value. Otherwise 412 `revision_mismatch`.',
@@ -50,7 +47,6 @@ export const SHARED_OPERATIONS = {
   shared_delete: {
     method: 'DELETE',
     path: '/shared/:key',
-    tag: 'Shared state',
     summary: 'Delete a value',
     scope: 'agents',
     params: SharedParams,
@@ -59,4 +55,4 @@ export const SHARED_OPERATIONS = {
     etag: true,
     audit: { target: 'key' },
   },
-} as const satisfies Operations;
+} as const satisfies Statements);

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { NoContent, type Operations } from '../wire/operation.js';
+import { NoContent, operations, type Statements } from '../wire/operation.js';
 import {
   Conversation,
   ConversationAccepted,
@@ -13,11 +13,10 @@ import {
   SayRequest,
 } from './conversations.js';
 
-export const CONVERSATION_OPERATIONS = {
+export const CONVERSATION_OPERATIONS = operations('Conversations', {
   conversations: {
     method: 'GET',
     path: '/conversations',
-    tag: 'Conversations',
     summary: 'List conversations, newest first',
     scope: 'read',
     query: ConversationsQuery,
@@ -26,7 +25,6 @@ export const CONVERSATION_OPERATIONS = {
   conversation: {
     method: 'GET',
     path: '/conversations/:id',
-    tag: 'Conversations',
     summary: 'Get a conversation: its participants, who speaks now and next, and its cost',
     scope: 'read',
     params: ConversationParams,
@@ -36,7 +34,6 @@ export const CONVERSATION_OPERATIONS = {
   conversation_create: {
     method: 'POST',
     path: '/conversations',
-    tag: 'Conversations',
     summary: 'Start a conversation between agents',
     description:
       'The agents take turns. Each turn is a task in the session of its speaker. The conversation ends when the agents or a moderator end it, at a limit, or when a person ends it. Its lines are published as events on `ksi.events.conversation.<id>.>`, after the cursor `since`.',
@@ -51,7 +48,6 @@ export const CONVERSATION_OPERATIONS = {
   conversation_transcript: {
     method: 'GET',
     path: '/conversations/:id/transcript',
-    tag: 'Conversations',
     summary: 'Get the transcript of a conversation',
     description: 'JSON (`{conversation_id, topic, mode, lines}`), or Markdown.',
     scope: 'read',
@@ -64,7 +60,6 @@ export const CONVERSATION_OPERATIONS = {
   conversation_pause: {
     method: 'POST',
     path: '/conversations/:id/pause',
-    tag: 'Conversations',
     summary: 'Pause a conversation; the current turn is finished',
     scope: 'agents',
     params: ConversationParams,
@@ -77,7 +72,6 @@ export const CONVERSATION_OPERATIONS = {
   conversation_resume: {
     method: 'POST',
     path: '/conversations/:id/resume',
-    tag: 'Conversations',
     summary: 'Continue a paused conversation; its time limit excludes the pause',
     scope: 'agents',
     params: ConversationParams,
@@ -90,7 +84,6 @@ export const CONVERSATION_OPERATIONS = {
   conversation_end: {
     method: 'POST',
     path: '/conversations/:id/end',
-    tag: 'Conversations',
     summary: 'End a conversation; the current turn is cancelled',
     scope: 'agents',
     params: ConversationParams,
@@ -103,7 +96,6 @@ export const CONVERSATION_OPERATIONS = {
   conversation_say: {
     method: 'POST',
     path: '/conversations/:id/say',
-    tag: 'Conversations',
     summary: 'Add a line to a conversation',
     description: 'Each agent gets the line with its next turn. `next` names the agent that speaks next.',
     scope: 'agents',
@@ -117,7 +109,6 @@ export const CONVERSATION_OPERATIONS = {
   conversation_delete: {
     method: 'DELETE',
     path: '/conversations/:id',
-    tag: 'Conversations',
     summary: 'Delete a conversation with its transcript, and the agents and sessions that were created for it',
     description: 'A conversation that has not ended is ended first.',
     scope: 'agents',
@@ -125,4 +116,4 @@ export const CONVERSATION_OPERATIONS = {
     answers: { 204: NoContent },
     audit: { target: 'id' },
   },
-} as const satisfies Operations;
+} as const satisfies Statements);

@@ -1,12 +1,11 @@
 import { TaskParams } from '../tasks/task.js';
-import type { Operations } from '../wire/operation.js';
+import { operations, type Statements } from '../wire/operation.js';
 import { EventBody, EventBodyParams, EventPage, TaskEventsQuery } from './pages.js';
 
-export const EVENT_OPERATIONS = {
+export const EVENT_OPERATIONS = operations('Events', {
   task_events: {
     method: 'GET',
     path: '/tasks/:id/events',
-    tag: 'Events',
     summary: 'List or follow the events of a task',
     description:
       'As JSON, the events so far. With `Accept: text/event-stream`, live until the outcome; `Last-Event-ID` resumes.',
@@ -19,10 +18,9 @@ export const EVENT_OPERATIONS = {
   task_event_body: {
     method: 'GET',
     path: '/tasks/:id/events/:event_id/body',
-    tag: 'Events',
     summary: 'Get the body of an event that has a `ref`',
     scope: 'read',
     params: EventBodyParams,
     answers: { 200: EventBody },
   },
-} as const satisfies Operations;
+} as const satisfies Statements);

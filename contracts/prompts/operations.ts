@@ -1,4 +1,4 @@
-import type { Operations } from '../wire/operation.js';
+import { operations, type Statements } from '../wire/operation.js';
 import {
   ComponentPage,
   ComponentsQuery,
@@ -16,11 +16,10 @@ import {
 const READS = { unaudited: 'it only reads' } as const;
 
 /** Compositions and components are files that every owner can read. No operation changes them. */
-export const PROMPT_OPERATIONS = {
+export const PROMPT_OPERATIONS = operations('Prompts', {
   compositions: {
     method: 'GET',
     path: '/compositions',
-    tag: 'Prompts',
     summary: 'List compositions',
     scope: 'read',
     query: CompositionsQuery,
@@ -29,7 +28,6 @@ export const PROMPT_OPERATIONS = {
   composition: {
     method: 'GET',
     path: '/compositions/:name',
-    tag: 'Prompts',
     summary: 'Get a composition, with its components',
     scope: 'read',
     params: PromptParams,
@@ -38,7 +36,6 @@ export const PROMPT_OPERATIONS = {
   composition_validate: {
     method: 'POST',
     path: '/compositions/:name/validate',
-    tag: 'Prompts',
     summary: 'Check whether a prompt can be composed with a context',
     scope: 'read',
     params: PromptParams,
@@ -50,7 +47,6 @@ export const PROMPT_OPERATIONS = {
   composition_compose: {
     method: 'POST',
     path: '/compositions/:name/compose',
-    tag: 'Prompts',
     summary: 'Compose a prompt',
     scope: 'read',
     params: PromptParams,
@@ -62,7 +58,6 @@ export const PROMPT_OPERATIONS = {
   composition_select: {
     method: 'POST',
     path: '/compositions/select',
-    tag: 'Prompts',
     summary: 'Find the composition that best matches a role, capabilities and a task, and why',
     scope: 'read',
     body: SelectRequest,
@@ -73,10 +68,9 @@ export const PROMPT_OPERATIONS = {
   components: {
     method: 'GET',
     path: '/components',
-    tag: 'Prompts',
     summary: 'List components',
     scope: 'read',
     query: ComponentsQuery,
     answers: { 200: ComponentPage },
   },
-} as const satisfies Operations;
+} as const satisfies Statements);

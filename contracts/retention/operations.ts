@@ -1,14 +1,14 @@
 import { OwnerParams } from '../access/tokens.js';
 import { SessionParams } from '../sessions/sessions.js';
 import { TaskParams } from '../tasks/task.js';
-import { NoContent, type Operations } from '../wire/operation.js';
+import { NoContent, operations, type Statements } from '../wire/operation.js';
 import { DeletionPending, TasksDeleted, TasksDeleteQuery } from './deletion.js';
 import { RetentionSet, RetentionPreview, RetentionPreviewQuery, RetentionRun, RetentionView } from './retention.js';
 
 /** 202 while files are left on hosts of workers. */
 const DELETED = { 202: DeletionPending, 204: NoContent } as const;
 
-export const RETENTION_OPERATIONS = {
+export const RETENTION_OPERATIONS = operations('Retention', {
   task_delete: {
     method: 'DELETE',
     path: '/tasks/:id',
@@ -57,7 +57,6 @@ export const RETENTION_OPERATIONS = {
   retention: {
     method: 'GET',
     path: '/retention',
-    tag: 'Retention',
     summary: 'Get how long tasks and sessions are kept',
     scope: 'read',
     answers: { 200: RetentionView },
@@ -66,7 +65,6 @@ export const RETENTION_OPERATIONS = {
   retention_set: {
     method: 'PUT',
     path: '/retention',
-    tag: 'Retention',
     summary: 'Set how long your own tasks and sessions are kept',
     description: "The shorter of these ages and the operator's applies. An empty object removes yours.",
     scope: 'spawn',
@@ -79,7 +77,6 @@ export const RETENTION_OPERATIONS = {
   retention_preview: {
     method: 'GET',
     path: '/retention/preview',
-    tag: 'Retention',
     summary: 'Dry run: list what would be deleted now',
     description:
       'By the ages that apply, or by those in the query. A token that sees all owners gets the tasks and sessions of all owners.',
@@ -90,7 +87,6 @@ export const RETENTION_OPERATIONS = {
   retention_run: {
     method: 'POST',
     path: '/retention/run',
-    tag: 'Retention',
     summary: 'Delete now what exceeds the ages or sizes',
     description: 'Works with KSI_RETENTION=off too. Needs a token that sees all owners.',
     scope: 'admin',
@@ -98,4 +94,4 @@ export const RETENTION_OPERATIONS = {
     audit: {},
     repeatable: 'always',
   },
-} as const satisfies Operations;
+} as const satisfies Statements);

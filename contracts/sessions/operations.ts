@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import type { Operations } from '../wire/operation.js';
+import { operations, type Statements } from '../wire/operation.js';
 import {
   ImportAnswer,
   Session,
@@ -10,11 +10,10 @@ import {
   TranscriptQuery,
 } from './sessions.js';
 
-export const SESSION_OPERATIONS = {
+export const SESSION_OPERATIONS = operations('Sessions', {
   sessions: {
     method: 'GET',
     path: '/sessions',
-    tag: 'Sessions',
     summary: 'List sessions, those with the newest tasks first',
     scope: 'read',
     query: SessionsQuery,
@@ -23,7 +22,6 @@ export const SESSION_OPERATIONS = {
   session: {
     method: 'GET',
     path: '/sessions/:id',
-    tag: 'Sessions',
     summary: 'Get a session, with the number and usage of its tasks',
     scope: 'read',
     params: SessionParams,
@@ -32,7 +30,6 @@ export const SESSION_OPERATIONS = {
   session_transcript: {
     method: 'GET',
     path: '/sessions/:id/transcript',
-    tag: 'Sessions',
     summary: 'Read what was said in a session',
     description: 'Lines of JSON as Claude Code keeps them (`application/x-ndjson`), or Markdown.',
     scope: 'read',
@@ -44,7 +41,6 @@ export const SESSION_OPERATIONS = {
   session_export: {
     method: 'GET',
     path: '/sessions/:id/export',
-    tag: 'Sessions',
     summary: 'Export a whole session, subagents included, to keep or to import elsewhere',
     scope: 'read',
     params: SessionParams,
@@ -53,7 +49,6 @@ export const SESSION_OPERATIONS = {
   session_import: {
     method: 'POST',
     path: '/sessions/import',
-    tag: 'Sessions',
     summary: 'Import an exported session',
     description: 'The session becomes yours. 409 if a session of that id or name exists.',
     scope: 'spawn',
@@ -63,4 +58,4 @@ export const SESSION_OPERATIONS = {
     audit: { target: 'session_id' },
     repeatable: 'keyed',
   },
-} as const satisfies Operations;
+} as const satisfies Statements);

@@ -1,12 +1,11 @@
-import { NoContent, type Operations } from '../wire/operation.js';
+import { NoContent, operations, type Statements } from '../wire/operation.js';
 import { ApprovalRulePage, ApprovalRuleParams, ApprovalRulesQuery } from './approval-rules.js';
 import { ApprovalAnswer, ApprovalPage, ApprovalParams, ApprovalResolved, ApprovalsQuery } from './approvals.js';
 
-export const APPROVAL_OPERATIONS = {
+export const APPROVAL_OPERATIONS = operations('Approvals', {
   approvals: {
     method: 'GET',
     path: '/approvals',
-    tag: 'Approvals',
     summary: 'List pending approvals',
     description: 'Tasks that were spawned with `approvals: true` request approvals. Oldest first.',
     scope: 'read',
@@ -16,7 +15,6 @@ export const APPROVAL_OPERATIONS = {
   approval_rules: {
     method: 'GET',
     path: '/approvals/rules',
-    tag: 'Approvals',
     summary: 'List the rules that allow tool calls without an approval',
     description: 'Your rules, oldest first. An approval that was answered with `always` creates one.',
     scope: 'read',
@@ -26,7 +24,6 @@ export const APPROVAL_OPERATIONS = {
   approval_rule_delete: {
     method: 'DELETE',
     path: '/approvals/rules/:id',
-    tag: 'Approvals',
     summary: 'Revoke a rule',
     description: 'Tool calls that the rule allowed need an approval again.',
     scope: 'approve',
@@ -37,7 +34,6 @@ export const APPROVAL_OPERATIONS = {
   approve: {
     method: 'POST',
     path: '/approvals/:id',
-    tag: 'Approvals',
     summary: 'Allow or refuse a tool call',
     description:
       'The first answer counts. A later answer gets 409, and so does an answer to an approval whose attempt has ended. `input` replaces the tool input that Claude wrote.',
@@ -47,4 +43,4 @@ export const APPROVAL_OPERATIONS = {
     answers: { 200: ApprovalResolved },
     audit: { target: 'id' },
   },
-} as const satisfies Operations;
+} as const satisfies Statements);

@@ -1,13 +1,12 @@
-import { NoContent, type Operations } from '../wire/operation.js';
+import { NoContent, operations, type Statements } from '../wire/operation.js';
 import { DeadLetter, DeadPage, DeadQuery, DeadRetryAnswer, DeadRetryRequest } from './dead-letters.js';
 import { SpawnAccepted } from './spawn.js';
 import { TaskParams } from './task.js';
 
-export const DEAD_LETTER_OPERATIONS = {
+export const DEAD_LETTER_OPERATIONS = operations('Dead letters', {
   dead: {
     method: 'GET',
     path: '/dead',
-    tag: 'Dead letters',
     summary: 'List the tasks that were given up, oldest first',
     scope: 'read',
     query: DeadQuery,
@@ -16,7 +15,6 @@ export const DEAD_LETTER_OPERATIONS = {
   dead_letter: {
     method: 'GET',
     path: '/dead/:id',
-    tag: 'Dead letters',
     summary: 'Get a task that was given up, with its command and history',
     scope: 'read',
     params: TaskParams,
@@ -25,7 +23,6 @@ export const DEAD_LETTER_OPERATIONS = {
   dead_retry: {
     method: 'POST',
     path: '/dead/:id/retry',
-    tag: 'Dead letters',
     summary: 'Retry a task that was given up, as a new task',
     description:
       'Answers 202 like POST /spawn. The new task names the old task in `retry_of`. The dead letter is deleted.',
@@ -39,7 +36,6 @@ export const DEAD_LETTER_OPERATIONS = {
   dead_retry_all: {
     method: 'POST',
     path: '/dead/retry',
-    tag: 'Dead letters',
     summary: 'Retry all matching tasks that were given up',
     scope: 'spawn',
     body: DeadRetryRequest,
@@ -50,11 +46,10 @@ export const DEAD_LETTER_OPERATIONS = {
   dead_delete: {
     method: 'DELETE',
     path: '/dead/:id',
-    tag: 'Dead letters',
     summary: 'Delete a dead letter',
     scope: 'spawn',
     params: TaskParams,
     answers: { 204: NoContent },
     audit: { target: 'id' },
   },
-} as const satisfies Operations;
+} as const satisfies Statements);

@@ -1,4 +1,4 @@
-import type { Operations } from '../wire/operation.js';
+import { operations, type Statements } from '../wire/operation.js';
 import { Output, InputRequest, Task, TaskPage, TaskParams, TasksQuery } from './task.js';
 import { PageQuery } from '../wire/page.js';
 import { LimitLifted, WorkerPage } from './workers.js';
@@ -6,11 +6,10 @@ import { QueuePage } from './queues.js';
 import { WorkspacePage } from './workspace.js';
 import { SpawnAccepted, SpawnQuery, SpawnRequest } from './spawn.js';
 
-export const TASK_OPERATIONS = {
+export const TASK_OPERATIONS = operations('Tasks', {
   spawn: {
     method: 'POST',
     path: '/spawn',
-    tag: 'Tasks',
     summary: 'Run Claude',
     description:
       '202 once the broker has stored the task. With `?wait=SECONDS`, 200 and the finished task, or 202 when the time is up.',
@@ -26,7 +25,6 @@ export const TASK_OPERATIONS = {
   tasks: {
     method: 'GET',
     path: '/tasks',
-    tag: 'Tasks',
     summary: 'List tasks, newest first',
     description: 'Outputs are left out unless you pass `include=output`.',
     scope: 'read',
@@ -36,7 +34,6 @@ export const TASK_OPERATIONS = {
   task: {
     method: 'GET',
     path: '/tasks/:id',
-    tag: 'Tasks',
     summary: 'Get a task',
     scope: 'read',
     params: TaskParams,
@@ -45,7 +42,6 @@ export const TASK_OPERATIONS = {
   task_output: {
     method: 'GET',
     path: '/tasks/:id/output',
-    tag: 'Tasks',
     summary: 'Get the output of a task, whatever its size',
     scope: 'read',
     params: TaskParams,
@@ -54,7 +50,6 @@ export const TASK_OPERATIONS = {
   cancel: {
     method: 'POST',
     path: '/tasks/:id/cancel',
-    tag: 'Tasks',
     summary: 'Cancel a task',
     description:
       '200 with the cancelled task, whatever state it was in. Cancelling it again answers 200. A task with another outcome answers 409.',
@@ -67,7 +62,6 @@ export const TASK_OPERATIONS = {
   interrupt: {
     method: 'POST',
     path: '/tasks/:id/interrupt',
-    tag: 'Tasks',
     summary: 'Interrupt a running task',
     description:
       '202 once Claude has got the request to end its turn. The outcome follows as an event. 409 if the task is not running.',
@@ -79,7 +73,6 @@ export const TASK_OPERATIONS = {
   input: {
     method: 'POST',
     path: '/tasks/:id/input',
-    tag: 'Tasks',
     summary: 'Send more input to a running task',
     description:
       '202 once Claude has got the text. Claude reads it before its next step, or as another turn of the same task. 409 if the task is not running or its last turn is over.',
@@ -93,7 +86,6 @@ export const TASK_OPERATIONS = {
   retry: {
     method: 'POST',
     path: '/tasks/:id/retry',
-    tag: 'Tasks',
     summary: 'Run an ended task again, as a new task',
     description:
       'Answers 202 like POST /spawn. The new task continues the same session and names the old task in `retry_of`. If the old task has a dead letter, it is deleted.',
@@ -144,4 +136,4 @@ export const TASK_OPERATIONS = {
     query: PageQuery,
     answers: { 200: WorkspacePage },
   },
-} as const satisfies Operations;
+} as const satisfies Statements);

@@ -19,10 +19,13 @@ export const TAGS = {
   System: 'Health, workers, queues',
 } as const;
 
+type Tag = keyof typeof TAGS;
+
 interface Common {
   /** `:name` stands for a field of `params`. */
   readonly path: string;
-  readonly tag: keyof typeof TAGS;
+  /** Only if it differs from the tag of its table. */
+  readonly tag?: Tag;
   readonly summary: string;
   readonly description?: string;
   /** The scope that a token needs. An operation without one is open to everybody. */
@@ -75,8 +78,17 @@ interface Changing extends Common {
  * The one statement of an operation. The HTTP route, the NATS endpoint, the OpenAPI document, the audit entry and the client are derived from it.
  * It is `ksi.api.<name>` over NATS and the `operationId` of the OpenAPI document.
  */
-export type Operation = Reading | Deleting | Changing;
+type Statement = Reading | Deleting | Changing;
+export type Statements = Readonly<Record<string, Statement>>;
+export type Operation = Statement & { readonly tag: Tag };
 export type Operations = Readonly<Record<string, Operation>>;
+
+/** A table of operations in one section of the documentation. */
+export const operations = <const T extends Statements>(
+  tag: Tag,
+  statements: T,
+): { readonly [N in keyof T]: T[N] & { readonly tag: Tag } } =>
+  Object.fromEntries(Object.entries(statements).map(([name, statement]) => [name, { tag, ...statement }])) as never;
 
 type FieldsOf<O, Part extends 'params' | 'query' | 'body'> = O extends { readonly [P in Part]: infer S extends TSchema }
   ? Static<S>
