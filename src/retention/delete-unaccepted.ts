@@ -4,9 +4,9 @@ import { ApiError } from '../errors/api-error.js';
 import type { Deleter } from './deletion/deleter.js';
 import { LOCAL } from '../access/principal.js';
 
-/** How long a task that was not accepted is kept, for whoever looks into it. */
-const KEPT_MS = 3_600_000;
-const AT_ONCE = 100;
+/** Unaccepted tasks are kept for an hour, for diagnosis. */
+const MIN_AGE_MS = 3_600_000;
+const MAX_TASKS = 100;
 
 export interface DeleteUnacceptedOptions {
   readonly model: Pick<ReadModel, 'notAccepted'>;
@@ -15,8 +15,9 @@ export interface DeleteUnacceptedOptions {
 }
 
 /**
- * Deletes the tasks that were not accepted an hour ago. An idempotency record may still name such a task; it says `abandoned` then, so a request
- * that comes with the key makes another task, whether the old one is known or not. @returns how many it deleted. @throws {BrokerError}
+ * Deletes unaccepted tasks that are older than an hour. The idempotency record of such a task is marked `abandoned`, so a repeated request with
+ * the same key creates a new task whether or not this one still exists.
+ * @returns the number of deleted tasks. @throws {ApiError} broker_unavailable. @throws {BrokerError}
  */
 export async function deleteUnaccepted(
   { model, deleter, log }: DeleteUnacceptedOptions,
@@ -24,14 +25,14 @@ export async function deleteUnaccepted(
   signal: AbortSignal,
 ): Promise<number> {
   let deleted = 0;
-  for (const { task_id: id } of await model.notAccepted(new Date(now - KEPT_MS), AT_ONCE)) {
+  for (const { task_id: id } of await model.notAccepted(new Date(now - MIN_AGE_MS), MAX_TASKS)) {
     if (signal.aborted) break;
     try {
       await deleter.task(id, LOCAL);
       deleted++;
     } catch (error) {
-      // Another API was first. What failed here for another reason is tried again with the next sweep.
-      log.debug({ err: error, task_id: id }, 'a task that was not accepted could not be deleted');
+      // Another API may have deleted the task first. Any other fault is retried by the next sweep.
+      log.debug({ err: error, task_id: id }, 'could not delete an unaccepted task');
       if (!(error instanceof ApiError) || error.code === 'broker_unavailable') throw error;
     }
   }

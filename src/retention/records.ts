@@ -12,7 +12,7 @@ import type { Broker } from '../broker/connect.js';
 import { Records, REMOVE } from '../broker/records.js';
 import { expectRevision } from '../errors/api-error.js';
 
-/** Owners' own ages, and which API looks for what is old. */
+/** Stores the owners' retention ages, and the lease of the API that runs retention. */
 export class RetentionRecords {
   readonly #broker: Broker;
   readonly #records: Records<typeof RetentionRecord, IdKey>;
@@ -24,23 +24,23 @@ export class RetentionRecords {
     this.#lease = new Records(broker, RETENTION_LEASE, log);
   }
 
-  /** @throws {BrokerError} */
+  /** An owner's ages. `{}` if the owner has set none. @throws {BrokerError} */
   async of(owner: string): Promise<RetentionAges> {
     return (await this.#records.get([owner]))?.ages ?? {};
   }
 
-  /** 0: the owner has no ages. @throws {BrokerError} */
+  /** The revision of an owner's ages. 0 if the owner has set none. @throws {BrokerError} */
   async revision(owner: string): Promise<number> {
     const { exists, revision } = await this.#records.entry([owner]);
     return exists ? revision : 0;
   }
 
-  /** The owners that have ages of their own. @throws {BrokerError} */
+  /** The owners that have set ages. @throws {BrokerError} */
   owners(): Promise<string[]> {
     return this.#records.ids([]);
   }
 
-  /** Without any age, the owner's record is removed. @throws {ApiError} revision_mismatch. @throws {BrokerError} */
+  /** Replaces an owner's ages. `{}` deletes the record. @throws {ApiError} revision_mismatch. @throws {BrokerError} */
   async set(owner: string, ages: RetentionAges, expected?: number): Promise<void> {
     await this.#records.update([owner], ({ exists, revision }) => {
       expectRevision(expected, exists ? revision : 0);
@@ -54,11 +54,14 @@ export class RetentionRecords {
     await this.#records.remove([owner]);
   }
 
-  /** Takes or renews the lease. A bad lease counts as none, or nothing would ever be deleted again. @returns false: another API holds it. @throws {BrokerError} */
+  /**
+   * Acquires or renews the lease for `ms`. An unreadable lease counts as free, or retention would never run again.
+   * @returns false if another API has the lease. @throws {BrokerError}
+   */
   async lease(holder: string, ms: number): Promise<boolean> {
     const now = this.#broker.clock.now();
-    const { readable: held, revision } = await this.#lease.entry([]);
-    if (held !== undefined && held.holder !== holder && held.until > now) return false;
+    const { readable: lease, revision } = await this.#lease.entry([]);
+    if (lease !== undefined && lease.holder !== holder && lease.until > now) return false;
     const record = { v: FORMAT_VERSION, holder, until: Math.ceil(now + ms) };
     return (await this.#lease.put([], record, revision)) !== undefined;
   }

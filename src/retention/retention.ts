@@ -32,28 +32,29 @@ export interface RetentionOptions {
   readonly candidates: RetentionCandidates;
   readonly records: RetentionRecords;
   readonly deleter: Pick<Deleter, 'ended' | 'session'>;
-  /** Whether the read model holds all that has happened. */
+  /** Whether the read model has caught up with the event stream. */
   readonly isReady: () => boolean;
   readonly log: Logger;
 }
 
-/** What one run deletes at the most. The rest waits for the next one, so that others have their turn at the broker. */
+/** Limits of one run, so that it does not occupy the broker for long. The next run deletes the rest. */
 const MAX_TASKS = 1_000;
 const MAX_SESSIONS = 200;
-const COUNTED = 10_000;
-/** A session is not deleted for its size while somebody may still be at it. */
+/** The limit of a preview, for each of its lists. */
+const MAX_PREVIEWED = 10_000;
+/** A session that was used more recently may still be in use, so it is not deleted to free space. */
 const MIN_IDLE_S = 3_600;
 
 /**
- * Deletes what is older or takes more than it may. One API does it, as long as it holds the lease. A deletion can be repeated, so an API
- * that dies in the middle leaves nothing that the next one does not finish.
+ * Deletes tasks and sessions by age, and sessions by the size of all transcripts. Only the API that has the lease does so. Deletions can be
+ * repeated: if that API dies during one, the next lease holder completes it.
  */
 export class Retention {
   readonly #options: RetentionOptions;
   readonly #holder = randomUUID();
   readonly #intervalMs: number;
   readonly #stopping = new AbortController();
-  #forgetNext: (() => void) | undefined;
+  #cancelNext: (() => void) | undefined;
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(options: RetentionOptions) {
@@ -65,24 +66,24 @@ export class Retention {
   start(): void {
     const { config, broker } = this.#options;
     if (config.KSI_RETENTION === 'off') return;
-    this.#forgetNext = broker.clock.after(this.#intervalMs, () => {
-      this.#running = this.#turn().finally(() => (this.#stopping.signal.aborted ? undefined : this.start()));
+    this.#cancelNext = broker.clock.after(this.#intervalMs, () => {
+      this.#running = this.#runIfLeader().finally(() => (this.#stopping.signal.aborted ? undefined : this.start()));
     });
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when the current run has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#forgetNext?.();
+    this.#cancelNext?.();
     await this.#running;
   }
 
-  /** @throws {ApiError} */
+  /** The ages that apply to the principal's owner. @throws {ApiError} */
   async show({ owner }: Principal): Promise<RetentionView> {
     const { config, records } = this.#options;
     const operator = operatorAges(config);
     const own = await withApiErrors(() => records.of(owner));
-    const { KSI_RETENTION_WORKSPACES_S: workspaces, KSI_RETENTION_TRANSCRIPTS_BYTES: most } = config;
+    const { KSI_RETENTION_WORKSPACES_S: workspaces, KSI_RETENTION_TRANSCRIPTS_BYTES: maxBytes } = config;
     return {
       enabled: config.KSI_RETENTION === 'on',
       operator,
@@ -91,96 +92,101 @@ export class Retention {
       effective: shorter(operator, own),
       ...(workspaces === 0 ? {} : { workspaces_s: workspaces }),
       transcripts_bytes: await withApiErrors(() => this.#transcriptBytes()),
-      ...(most === 0 ? {} : { transcripts_max_bytes: most }),
+      ...(maxBytes === 0 ? {} : { transcripts_max_bytes: maxBytes }),
     };
   }
 
-  /** @throws {ApiError} revision_mismatch */
+  /** Replaces the ages of the principal's owner. @throws {ApiError} revision_mismatch */
   async set({ revision, ...ages }: RetentionSet, principal: Principal): Promise<RetentionView> {
     await withApiErrors(() => this.#options.records.set(principal.owner, ages, revision));
     return this.show(principal);
   }
 
-  /** A dry run: what would be deleted by these ages, or by those that hold. @throws {ApiError} */
+  /** A page of the tasks and sessions that a run would delete by the given ages, or else by the effective ones. @throws {ApiError} */
   async preview(query: RetentionPreviewQuery, principal: Principal): Promise<RetentionPreview> {
-    const { limit: _limit, cursor: _cursor, owner: of, ...asked } = query;
+    const { limit: _limit, cursor: _cursor, owner: requestedOwner, ...given } = query;
     const { candidates, config } = this.#options;
-    const owner = listedOwner(principal, of);
+    const owner = listedOwner(principal, requestedOwner);
     return withApiErrors(async () => {
-      const own = owner === undefined ? {} : await this.#readable(owner);
-      const ages = Object.keys(asked).length > 0 ? asked : shorter(operatorAges(config), own ?? {});
-      const sessions = await candidates.sessions(owner, ages, COUNTED);
-      const taskless = (await candidates.taskless(ages, COUNTED)).filter(
+      const own = owner === undefined ? {} : await this.#ownerAges(owner);
+      const ages = Object.keys(given).length > 0 ? given : shorter(operatorAges(config), own ?? {});
+      const sessions = await candidates.sessions(owner, ages, MAX_PREVIEWED);
+      const taskless = (await candidates.taskless(ages, MAX_PREVIEWED)).filter(
         (each) => owner === undefined || each.owner === owner,
       );
       const old = [...sessions, ...taskless];
-      const ofOld = new Set(old.map(({ session_id: id }) => id));
-      const tasks = (await candidates.tasks(owner, ages, COUNTED)).filter(({ session_id: id }) => !ofOld.has(id));
-      // The sessions come first, and then what was not used for longest.
+      const oldIds = new Set(old.map(({ session_id: id }) => id));
+      const tasks = (await candidates.tasks(owner, ages, MAX_PREVIEWED)).filter(
+        ({ session_id: id }) => !oldIds.has(id),
+      );
       const all: RetentionItem[] = [
-        ...old.map(({ session_id: id, owner, updated_at: at }) => ({
+        ...old.map((each) => ({
           kind: 'session' as const,
-          id,
-          owner,
-          last_used_at: at,
+          id: each.session_id,
+          owner: each.owner,
+          last_used_at: each.updated_at,
         })),
-        ...tasks.map(({ task_id: id, owner, ended_at: at = '' }) => ({
+        ...tasks.map((each) => ({
           kind: 'task' as const,
-          id,
-          owner,
-          last_used_at: at,
+          id: each.task_id,
+          owner: each.owner,
+          last_used_at: each.ended_at ?? '',
         })),
       ];
+      // Sessions first, then by last use.
       const key = ({ kind, last_used_at: at, id }: RetentionItem): string => `${kind} ${at} ${id}`;
       const { items, ...following } = pageOfAll('retention_preview', all, key, query);
       const ids = items.flatMap(({ kind, id }) => (kind === 'session' ? [id] : []));
       const sizes = await workspaceSizes(this.#options.broker, ids);
-      const measured = async (item: RetentionItem): Promise<RetentionItem> => {
+      const withSizes = async (item: RetentionItem): Promise<RetentionItem> => {
         if (item.kind === 'task') return item;
         const workspaceBytes = sizes.get(item.id);
         const bytes = await this.#bytesOf(item.id);
         return { ...item, bytes, ...(workspaceBytes === undefined ? {} : { workspace_bytes: workspaceBytes }) };
       };
       return {
-        items: await Promise.all(items.map(measured)),
+        items: await Promise.all(items.map(withSizes)),
         ...following,
         tasks: tasks.length,
         sessions: old.length,
-        more: [sessions, taskless, tasks].some(({ length }) => length >= COUNTED),
+        more: [sessions, taskless, tasks].some(({ length }) => length >= MAX_PREVIEWED),
       };
     });
   }
 
-  /** Deletes what is old now, up to a bound. @throws {ApiError} forbidden */
+  /** Runs retention now, up to the limits of one run. @throws {ApiError} forbidden */
   async run(principal: Principal): Promise<RetentionRun> {
     if (!principal.seesAll)
-      throw new ApiError('forbidden', 'Only a token that sees all owners can delete what is old of all of them');
+      throw new ApiError(
+        'forbidden',
+        'Retention deletes tasks of all owners, so it needs a token that sees all owners',
+      );
     return withApiErrors(() => this.#sweep());
   }
 
   /** Never rejects. */
-  async #turn(): Promise<void> {
+  async #runIfLeader(): Promise<void> {
     const { broker, records, isReady, log } = this.#options;
     try {
       if (!broker.connected() || !isReady()) return;
       if (!(await records.lease(this.#holder, 2 * this.#intervalMs))) return;
       const { tasks, sessions } = await this.#sweep();
-      if (tasks + sessions > 0) log.info({ tasks, sessions }, 'deleted what was older or took more than it may');
+      if (tasks + sessions > 0) log.info({ tasks, sessions }, 'retention deleted tasks and sessions');
     } catch (error) {
-      log.warn({ err: error }, 'what is old could not be deleted; trying again');
+      log.warn({ err: error }, 'retention failed; the next run tries again');
     }
   }
 
   async #sweep(): Promise<RetentionRun> {
     const { config, records, candidates } = this.#options;
     const operator = operatorAges(config);
-    const whose: [string | undefined, RetentionAges][] = [[undefined, operator]];
+    const agesByOwner: [string | undefined, RetentionAges][] = [[undefined, operator]];
     for (const owner of await records.owners()) {
-      const own = await this.#readable(owner);
-      if (own !== undefined) whose.push([owner, shorter(operator, own)]);
+      const own = await this.#ownerAges(owner);
+      if (own !== undefined) agesByOwner.push([owner, shorter(operator, own)]);
     }
     let [tasks, sessions, more] = [0, 0, false];
-    for (const [owner, ages] of whose) {
+    for (const [owner, ages] of agesByOwner) {
       const old = await candidates.sessions(owner, ages, MAX_SESSIONS);
       sessions += await this.#deleteSessions(old);
       const rows = await candidates.tasks(owner, ages, MAX_TASKS);
@@ -192,35 +198,35 @@ export class Retention {
     return { tasks, sessions, more };
   }
 
-  /** @returns undefined: the owner's ages are a bad record. Those of the operator, which hold for all, apply then. */
-  async #readable(owner: string): Promise<RetentionAges | undefined> {
+  /** @returns undefined if the owner's record is unreadable. Only the operator's ages apply then. @throws {BrokerError} */
+  async #ownerAges(owner: string): Promise<RetentionAges | undefined> {
     const { records, log } = this.#options;
     try {
       return await records.of(owner);
     } catch (error) {
       if (!isBrokerError(error, 'unreadable')) throw error;
-      log.error({ err: error, owner }, "an owner's retention ages are a bad record, which is passed over");
+      log.error({ err: error, owner }, "skipped an owner's unreadable retention ages");
       return undefined;
     }
   }
 
-  /** While the transcripts take too much: the sessions that were not used for longest. */
+  /** While the transcripts exceed their limit, deletes the least recently used sessions. @returns the number of deleted sessions */
   async #bySize(): Promise<number> {
     const { broker, config, candidates } = this.#options;
-    const most = config.KSI_RETENTION_TRANSCRIPTS_BYTES;
-    if (most === 0 || (await this.#transcriptBytes()) <= most) return 0;
+    const maxBytes = config.KSI_RETENTION_TRANSCRIPTS_BYTES;
+    if (maxBytes === 0 || (await this.#transcriptBytes()) <= maxBytes) return 0;
     let deleted = 0;
     for (const session of await candidates.idle(undefined, MIN_IDLE_S, MAX_SESSIONS)) {
-      if (this.#stopping.signal.aborted || (await this.#transcriptBytes()) <= most) break;
+      if (this.#stopping.signal.aborted || (await this.#transcriptBytes()) <= maxBytes) break;
       const transcript = SUBJECT.transcript(session.session_id);
-      // Without a transcript it takes nothing.
+      // Without a transcript, the deletion would free no space.
       if ((await lastBySubject(broker, STREAM.transcripts, transcript)) === undefined) continue;
       deleted += await this.#deleteSessions([session]);
     }
     return deleted;
   }
 
-  /** One in which a task has just been taken in stays. @returns how many it deleted. @throws {ApiError} */
+  /** Keeps sessions that got a new task meanwhile. @returns the number of deleted sessions. @throws {ApiError} broker_unavailable. @throws {BrokerError} */
   async #deleteSessions(sessions: readonly OldSession[]): Promise<number> {
     const { deleter, log } = this.#options;
     let deleted = 0;
@@ -231,7 +237,7 @@ export class Retention {
         deleted++;
       } catch (error) {
         if (!(error instanceof ApiError) || error.code === 'broker_unavailable') throw error;
-        log.debug({ err: error, session_id: id }, 'an old session stays for now');
+        log.debug({ err: error, session_id: id }, 'could not delete an old session; the next run tries again');
       }
     }
     return deleted;

@@ -33,7 +33,7 @@ export interface RetentionServiceOptions {
 
 export type RetentionService = Awaited<ReturnType<typeof startRetention>>;
 
-/** How what has ended is deleted: on request, and by age and size. */
+/** Starts the retention domain: deletion on request, by age and by size. */
 export const startRetention = (options: RetentionServiceOptions) =>
   serviceOf(options.log, async (lifecycle) => {
     const { broker, blobs, store, access, sessions, agents, conversations, config, log } = options;
@@ -45,13 +45,13 @@ export const startRetention = (options: RetentionServiceOptions) =>
       broker,
       tasks,
       model,
-      taskRemover: new TaskDeletion({ broker, blobs, model, messages: new TaskMessageDeletion(broker, blobs), log }),
-      sessionRemover: new SessionDeletion({ broker, blobs, records, names, approvalRules }),
+      taskDeletion: new TaskDeletion({ broker, blobs, model, messages: new TaskMessageDeletion(broker, blobs), log }),
+      sessionDeletion: new SessionDeletion({ broker, blobs, records, names, approvalRules }),
       canceller,
       tokens: access.tokens,
       records,
       names,
-      ofOwners: [
+      ownerRecords: [
         agents.shared,
         agents.identities,
         agents.profiles,
@@ -78,7 +78,7 @@ export const startRetention = (options: RetentionServiceOptions) =>
       deleter,
       retention,
       sweep: {
-        done: 'deleted tasks that had not been accepted',
+        done: 'deleted unaccepted tasks',
         sweep: (signal: AbortSignal): Promise<number> =>
           deleteUnaccepted({ model, deleter, log }, broker.clock.now(), signal),
       },

@@ -5,14 +5,15 @@ import type { Broker } from '../broker/connect.js';
 import { workerProcesses, type PresentWorker } from '../broker/workers.js';
 import { parseJson } from '../json.js';
 
-/** Workers stop to measure before that. */
+/** Workers stop measuring earlier. */
 const ANSWER_WITHIN_MS = 2_500;
 
 type Sizes = ReadonlyMap<string, number>;
 
 /**
  * Asks all workers for the sizes of sessions' own working folders.
- * @returns the sizes that are known. All are unknown while a host does not answer, as it may have a folder of any session. @throws {BrokerError}
+ * @returns bytes by session id, without sessions of unknown size. Empty if a host does not answer, because it may have a folder of any session.
+ * @throws {BrokerError}
  */
 export async function workspaceSizes(broker: Broker, sessionIds: readonly string[]): Promise<Sizes> {
   if (sessionIds.length === 0) return new Map();
@@ -25,16 +26,16 @@ export async function workspaceSizes(broker: Broker, sessionIds: readonly string
   return isComplete && known.length === answers.length ? sumOf(sessionIds, known) : new Map();
 }
 
-interface Measured {
-  /** The host and the folder there. */
+interface Measurement {
+  /** The host, and the folder that contains the working folders. */
   readonly place: string;
   readonly sizes: Sizes;
 }
 
-/** Pure: the bytes of each session that every place has measured. Workers that share a place count once. */
-export function sumOf(sessionIds: readonly string[], measured: readonly Measured[]): Sizes {
+/** Pure. Sums the bytes of each session that every place has measured. Workers that share a place count once. */
+export function sumOf(sessionIds: readonly string[], measurements: readonly Measurement[]): Sizes {
   const places = new Map<string, Sizes>();
-  for (const { place, sizes } of measured) places.set(place, new Map([...(places.get(place) ?? []), ...sizes]));
+  for (const { place, sizes } of measurements) places.set(place, new Map([...(places.get(place) ?? []), ...sizes]));
   const sums = new Map<string, number>();
   for (const id of sessionIds) {
     const bytes = [...places.values()].map((sizes) => sizes.get(id)).filter((each) => each !== undefined);
@@ -51,7 +52,7 @@ async function ask(
   broker: Broker,
   { process, worker }: PresentWorker,
   sessionIds: readonly string[],
-): Promise<Measured | undefined> {
+): Promise<Measurement | undefined> {
   const request = JSON.stringify({ session_ids: [...sessionIds] } satisfies WorkspaceSizesRequest);
   const options = { timeout: ANSWER_WITHIN_MS };
   const reply = await broker.nc.request(SUBJECT.workspaceSizes(process), request, options).catch(() => undefined);

@@ -1,4 +1,4 @@
-/** Calls `each` for all items, so many at a time. Waits for those under way before it throws the first error. */
+/** Calls `each` for all items, `atOnce` at a time. After an error, waits for the running calls and throws the first error. */
 export async function inParallel<T>(
   items: readonly T[],
   atOnce: number,

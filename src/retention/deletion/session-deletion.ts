@@ -30,14 +30,14 @@ export interface SessionWithoutTasks {
 
 export interface SessionDeletionResult {
   readonly refused: readonly { readonly session: SessionWithoutTasks; readonly error: ApiError }[];
-  /** What hosts of workers have still to remove. */
+  /** The folders that workers have not deleted yet. */
   readonly left: readonly UndeletedFolder[];
 }
 
-/** As of tasks. */
-const AT_ONCE = 32;
+/** Same as for tasks. */
+const CONCURRENCY = 32;
 
-/** Deletes sessions whose tasks are deleted: transcripts, records and names. Workers remove the folders when they hear SESSION_DELETED, and say what they could not remove. */
+/** Deletes the transcripts, records, names and approval rules of sessions whose tasks are deleted. Workers delete the working folders after SESSION_DELETED. */
 export class SessionDeletion {
   readonly #options: SessionDeletionOptions;
   readonly #batcher: Batcher;
@@ -48,28 +48,28 @@ export class SessionDeletion {
   }
 
   /**
-   * @param by the owner of the token that asked.
-   * @returns the sessions that stay (not_ended), as a task was taken in meanwhile. @throws {BrokerError}
+   * @param by the owner of the token that requested the deletion
+   * @returns the sessions that were refused (not_ended) because they got a new task meanwhile. @throws {BrokerError}
    */
   async remove(sessions: readonly SessionWithoutTasks[], by: string): Promise<SessionDeletionResult> {
     const { broker, blobs, records, names, approvalRules } = this.#options;
     const removed: SessionWithoutTasks[] = [];
     const refused: { session: SessionWithoutTasks; error: ApiError }[] = [];
-    await inParallel(sessions, AT_ONCE, async (session) => {
+    await inParallel(sessions, CONCURRENCY, async (session) => {
       const { sessionId } = session;
-      const standing = await this.#deleteTranscript(sessionId);
-      if (standing === undefined) removed.push(session);
+      const openTask = await this.#deleteTranscript(sessionId);
+      if (openTask === undefined) removed.push(session);
       else
         refused.push({
           session,
-          error: new ApiError('not_ended', `Task ${standing} of the session has just been taken in`),
+          error: new ApiError('not_ended', `Task ${openTask} was added to the session meanwhile`),
         });
     });
     const ids = removed.map(({ sessionId }) => sessionId);
     await blobs.deleteOf(['transcript'], new Set(ids));
     for (const [owner, some] of byOwner(removed)) await approvalRules.removeOfSessions(some, owner);
     const recorded = await records.among(ids);
-    await inParallel(removed, AT_ONCE, async ({ sessionId, owner, name: known }) => {
+    await inParallel(removed, CONCURRENCY, async ({ sessionId, owner, name: known }) => {
       const record = recorded.has(sessionId) ? await records.find(sessionId) : undefined;
       if (recorded.has(sessionId)) await records.remove(sessionId);
       const name = known ?? record?.session_name;
@@ -85,22 +85,22 @@ export class SessionDeletion {
   }
 
   /**
-   * Deletes the transcript as it stood before. What a task writes that is taken in meanwhile stays, and so do the session's folder, record and name.
-   * @returns the id of such a task. @throws {BrokerError}
+   * Deletes the transcript up to now, unless the session has an open task. The entries of a task that is added meanwhile are kept.
+   * @returns the id of an open task. The caller then keeps the session's folder, record and name. @throws {BrokerError}
    */
   async #deleteTranscript(sessionId: string): Promise<string | undefined> {
     const { broker } = this.#options;
-    // In this order: what a later task writes comes after it.
+    // Read the position first, so that the entries of a later task come after it.
     const { lastSeq } = await streamPosition(broker, STREAM.transcripts);
-    const standing = await this.#standing(sessionId);
-    if (standing !== undefined) return standing;
+    const openTask = await this.#openTask(sessionId);
+    if (openTask !== undefined) return openTask;
     await purge(broker, STREAM.transcripts, SUBJECT.transcript(sessionId), lastSeq);
     await purge(broker, STREAM.transcripts, SUBJECT.transcriptSub(sessionId, '>'), lastSeq);
-    return this.#standing(sessionId);
+    return this.#openTask(sessionId);
   }
 
-  /** The id of a task that runs or waits in the session. Another API may have taken it in a moment ago. @throws {BrokerError} */
-  async #standing(sessionId: string): Promise<string | undefined> {
+  /** The id of a task that runs or waits in the session. Asks the broker, as another API may just have accepted it. @throws {BrokerError} */
+  async #openTask(sessionId: string): Promise<string | undefined> {
     const { broker } = this.#options;
     const filter = SUBJECT.session(sessionId);
     if (!(await hasAny(broker, STREAM.commands, filter))) return undefined;

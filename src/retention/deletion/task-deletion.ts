@@ -28,7 +28,7 @@ export interface TaskDeletionOptions {
   readonly log: Logger;
 }
 
-/** What the deletion of a task needs to know of it. */
+/** The fields of a task that its deletion needs. */
 export type DeletableTask = Pick<
   Task,
   'task_id' | 'session_id' | 'session_name' | 'owner' | 'status' | 'ended_at' | 'message' | 'usage' | 'exchange_id'
@@ -36,18 +36,18 @@ export type DeletableTask = Pick<
 
 export interface DeletionResult<T> {
   readonly removed: readonly T[];
-  /** Tasks that stay. */
+  /** The tasks that were not deleted. */
   readonly refused: readonly { readonly task: T; readonly error: ApiError }[];
 }
 
-/** Requests that are under way at once. The broker answers them one after the other; more would only wait there. */
-const AT_ONCE = 32;
-/** The read model follows within milliseconds, if the broker can be reached. */
-const APPLIED_WITHIN_MS = 5_000;
+/** The broker answers requests one after the other, so more concurrent requests would only wait there. */
+const CONCURRENCY = 32;
+/** The read model follows within milliseconds if the broker can be reached. */
+const MODEL_TIMEOUT_MS = 5_000;
 
 /**
- * Deletes tasks from the broker and from the read model. TASK_DELETED is stored last, so that a deletion that was broken off can be asked for
- * again. Makes no consumer: the broker would keep it for minutes.
+ * Deletes tasks from the broker and from the read model. Publishes TASK_DELETED last, so that an interrupted deletion can be repeated. Creates no
+ * consumers: the broker would keep them for minutes.
  */
 export class TaskDeletion {
   readonly #options: TaskDeletionOptions;
@@ -58,14 +58,14 @@ export class TaskDeletion {
     this.#batcher = new Batcher(options.broker.publisher);
   }
 
-  /** @param by the owner of the token that asked. @throws {BrokerError} */
+  /** @param by the owner of the token that requested the deletion. @throws {BrokerError} */
   async remove<T extends DeletableTask>(tasks: readonly T[], by: string): Promise<DeletionResult<T>> {
     const { broker, blobs, model, messages } = this.#options;
     const removed: T[] = [];
     const refused: { task: T; error: ApiError }[] = [];
-    await inParallel(tasks, AT_ONCE, async (task) => {
+    await inParallel(tasks, CONCURRENCY, async (task) => {
       try {
-        await this.#takeOff(task);
+        await this.#dequeue(task);
         removed.push(task);
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
@@ -73,23 +73,23 @@ export class TaskDeletion {
       }
     });
     const ids = new Set(removed.map(({ task_id: id }) => id));
-    // One reading of the inboxes, and one listing of names, for all tasks.
+    // Each of these reads a whole stream or bucket, so it is called once for all tasks.
     await messages.remove(removed);
     await blobs.deleteOf(['command', 'dead'], ids);
     await blobs.deleteOf(['event'], ids);
     const { lastSeq } = await streamPosition(broker, STREAM.events);
-    await inParallel(removed, AT_ONCE, (task) => this.#clear(task, lastSeq));
+    await inParallel(removed, CONCURRENCY, (task) => this.#purgeMessages(task, lastSeq));
     await Promise.all(removed.map((task) => this.#publish(task, by)));
-    // The other APIs hear of it. Here the task is gone when the answer says so.
-    await model.remove(ids, APPLIED_WITHIN_MS);
+    // Other APIs apply the event later. This API's read model must lack the tasks before the request is answered.
+    await model.remove(ids, MODEL_TIMEOUT_MS);
     return { removed, refused };
   }
 
-  /** Without its outcome, a run that still stands in the queue would be run again. @throws {ApiError} not_ended, conflict */
-  async #takeOff(task: DeletableTask): Promise<void> {
+  /** Removes a run that is still in its queue. Without its outcome event, it would run again. @throws {ApiError} not_ended, conflict */
+  async #dequeue(task: DeletableTask): Promise<void> {
     const { broker, log } = this.#options;
     const { task_id: id, session_id: sessionId, ended_at: endedAt } = task;
-    // The read model keeps an outcome for longer than the broker keeps the events.
+    // A task with an end time has ended, although the broker may no longer have its events.
     if (endedAt === undefined) {
       const { status } = await lastState(broker, id);
       if (!isEnded(status)) throw new ApiError('not_ended', `Task ${id} is ${status}`);
@@ -97,24 +97,24 @@ export class TaskDeletion {
     if (!(await hasAny(broker, STREAM.commands, SUBJECT.session(sessionId)))) return;
     await releaseUnstarted(broker, task, log);
     if ((await findEntry(broker, { taskId: id, sessionId })) !== undefined)
-      throw new ApiError('conflict', `Task ${id} could not be taken off the queue`);
+      throw new ApiError('conflict', `Task ${id} could not be removed from its queue`);
   }
 
-  /** @param lastSeq of the events: this deletion's own TASK_DELETED, or another API's, comes later. */
-  async #clear({ task_id: id, status }: DeletableTask, lastSeq: number): Promise<void> {
+  /** Deletes the messages of a task. @param lastSeq the last event to delete. TASK_DELETED, also another API's, comes later. */
+  async #purgeMessages({ task_id: id, status }: DeletableTask, lastSeq: number): Promise<void> {
     const { broker } = this.#options;
     await purge(broker, STREAM.ended, SUBJECT.ended(id));
     // Only a task that was given up has a dead letter.
     if (status !== 'completed') await purge(broker, STREAM.dead, SUBJECT.dead('*', id));
     if (await hasAny(broker, STREAM.events, SUBJECT.taskDeleted(id))) {
-      // It stays, as it says what the task cost.
+      // Keep an earlier TASK_DELETED: it contains the cost of the task.
       for (const subject of [SUBJECT.taskStates, SUBJECT.taskOutput, SUBJECT.taskApproval, SUBJECT.taskInput])
         await purge(broker, STREAM.events, subject(id));
     } else await purge(broker, STREAM.events, SUBJECT.taskAll(id), lastSeq);
     await purge(broker, STREAM.outcomes, SUBJECT.outcome(id, '*'));
   }
 
-  /** What the task cost is in the first TASK_DELETED alone: another API may be deleting it as well. */
+  /** Publishes TASK_DELETED. Only a task's first one contains its cost, as another API may delete the task at the same time. */
   async #publish(task: DeletableTask, by: string): Promise<void> {
     const { task_id: id, session_id, owner } = task;
     const data = { task_id: id, session_id, owner, by };
@@ -138,10 +138,8 @@ export class TaskDeletion {
       token_id,
     }: DeletableTask & Pick<TaskRow, 'token_id'> = this.#options.model.get(task.task_id) ?? task;
     if (usage === undefined || usage.cost_usd <= 0 || endedAt === undefined) return {};
-    const ids = defined({
-      token_id,
-      exchange_id,
-    });
-    return { spent: { usd: usage.cost_usd, ended_on: endedAt.slice(0, 10), ...ids } };
+    return {
+      spent: { usd: usage.cost_usd, ended_on: endedAt.slice(0, 10), ...defined({ token_id, exchange_id }) },
+    };
   }
 }
