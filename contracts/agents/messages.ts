@@ -186,4 +186,4 @@ export type InboxAcked = Static<typeof InboxAcked>;
 export const InboxPosition = Type.Object({ v: Type.Integer({ minimum: 1 }), seq: Type.Integer({ minimum: 0 }) });
 export type InboxPosition = Static<typeof InboxPosition>;
 
-export const INBOX_POSITIONS = recordKind(BUCKET.inboxes, InboxPosition, SUBJECT.inboxPosition, { markS: 1 });
+export const INBOX_POSITIONS = recordKind(BUCKET.inboxes, InboxPosition, SUBJECT.inboxCursor, { markS: 1 });

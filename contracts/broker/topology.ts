@@ -332,7 +332,7 @@ export const consumerSpecs = (
     ...prioritySpecs(queues)
       // The lease: if a worker does not renew it in this time, the run is redelivered to another.
       .map(({ queue, runPriority, name }) =>
-        workConsumer(name, SUBJECT.laneRuns(queue, runPriority), config.KSI_LEASE_S),
+        workConsumer(name, SUBJECT.priorityRuns(queue, runPriority), config.KSI_LEASE_S),
       )
       .map(on(STREAM.commands)),
     ...queues.flatMap(countingConsumers).map(on(STREAM.commands)),

@@ -87,7 +87,7 @@ export const SUBJECT = {
   sessionParked: (sessionId: string) => `ksi.commands.spawn.*.${PARKED}.${sessionId}`,
   allParked: `ksi.commands.spawn.*.${PARKED}.*`,
   queueParked: (queue: string) => `ksi.commands.spawn.${queue}.${PARKED}.*`,
-  laneRuns: (queue: string, runPriority: RunPriority) => `ksi.commands.spawn.${queue}.${runPriority}.*`,
+  priorityRuns: (queue: string, runPriority: RunPriority) => `ksi.commands.spawn.${queue}.${runPriority}.*`,
 
   /** A schedule. When it is due, the broker publishes it on `due` with the same id. */
   schedule: (scheduleId: string) => `ksi.schedules.${scheduleId}`,
@@ -181,7 +181,7 @@ export const SUBJECT = {
 
   /** An agent's record, inbox cursor and presence entry. */
   agent: (agentId: string) => `$KV.${BUCKET.agents}.${agentId}`,
-  inboxPosition: (agentId: string) => `$KV.${BUCKET.inboxes}.${agentId}`,
+  inboxCursor: (agentId: string) => `$KV.${BUCKET.inboxes}.${agentId}`,
   agentPresence: (agentId: string) => `$KV.${BUCKET.agentPresence}.${agentId}`,
   /** A conversation's state and the lines of its transcript. */
   conversation: (conversationId: string) => `$KV.${BUCKET.conversations}.${conversationId}`,
@@ -206,7 +206,7 @@ export const SUBJECT = {
   mailStoredAll: 'ksi.mail.>',
 
   /** Requests of NATS agents. The broker guarantees the agent's id. */
-  nativeAgents: 'ksi.agents.*.*',
+  natsAgents: 'ksi.agents.*.*',
 
   transcript: (sessionId: string) => `ksi.transcripts.${sessionId}`,
   transcriptSub: (sessionId: string, subkey: string) => `ksi.transcripts.${sessionId}.${subkey}`,

@@ -50,7 +50,7 @@ export async function consumerStart(
 ): Promise<Partial<ConsumerConfig>> {
   if (agentId === undefined) return {};
   // By default it would deliver the messages of a month again.
-  const seq = positionIn(await lastBySubject(broker, INBOXES, SUBJECT.inboxPosition(agentId)));
+  const seq = positionIn(await lastBySubject(broker, INBOXES, SUBJECT.inboxCursor(agentId)));
   return seq === 0 ? {} : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: seq + 1 };
 }
 
@@ -91,7 +91,7 @@ const INBOXES = `KV_${BUCKET.inboxes}`;
 async function inboxSeq(broker: Broker): Promise<number> {
   let furthest = 0;
   try {
-    for await (const stored of readStream(broker, INBOXES, SUBJECT.inboxPosition('*'), 0, Number.MAX_SAFE_INTEGER))
+    for await (const stored of readStream(broker, INBOXES, SUBJECT.inboxCursor('*'), 0, Number.MAX_SAFE_INTEGER))
       furthest = Math.max(furthest, positionIn(stored));
   } catch (error) {
     // Ignore the error only if the positions are lost too.

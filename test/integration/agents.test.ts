@@ -364,7 +364,7 @@ describe('agents', () => {
       const expiry = new MessageExpiry({ broker: lab.broker, registry, positions, log: silent, ageMs: -60_000 });
       const bad = name();
       for (const agent of [bad, '_told'])
-        await lab.broker.publisher.publish({ subject: SUBJECT.inboxPosition(agent), payload: '{' });
+        await lab.broker.publisher.publish({ subject: SUBJECT.inboxCursor(agent), payload: '{' });
       await here.register({ agent_id: bad });
       await here.send({ to: bad, content: 'x' });
       assert.ok((await expiry.sweep()) > 0);

@@ -244,7 +244,7 @@ const placesOf = (id: string): string[] => [
   SUBJECT.audit(OWNER, 'spawn'),
   SUBJECT.worker(id, id),
   SUBJECT.agent(id),
-  SUBJECT.inboxPosition(id),
+  SUBJECT.inboxCursor(id),
   SUBJECT.agentPresence(id),
   SUBJECT.conversation(id),
   SUBJECT.conversationLine(id, id),

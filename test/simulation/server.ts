@@ -60,7 +60,7 @@ export class SimServer {
       this.#consumer(
         CONSUMER.run(QUEUE, runPriority),
         this.streams.commands,
-        SUBJECT.laneRuns(QUEUE, runPriority),
+        SUBJECT.priorityRuns(QUEUE, runPriority),
         leaseMs,
       );
     this.#consumer(CONSUMER.due, this.streams.schedules, SUBJECT.dueAll, leaseMs);

@@ -82,7 +82,7 @@ export class NatsAgents {
     const { nc } = this.#options.broker;
     const queue = SERVICE.name;
     const subscriptions = [
-      nc.subscribe(SUBJECT.nativeAgents, { queue, callback: (_error, msg) => this.#onRequest(msg) }),
+      nc.subscribe(SUBJECT.natsAgents, { queue, callback: (_error, msg) => this.#onRequest(msg) }),
       nc.subscribe(`${METRIC}*`, { queue, callback: (_error, msg) => this.#onAcknowledged(msg.subject) }),
     ];
     this.#unsubscribe = () => subscriptions.forEach((each) => each.unsubscribe());
