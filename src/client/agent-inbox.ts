@@ -7,22 +7,24 @@ import type { CallOptions, Transport } from './transport.js';
 import { defined } from '../defined.js';
 
 export interface InboxOptions extends CallOptions {
-  /** Leave it to the reader to acknowledge (`ack`). Default: a message is, when the next one is asked for. */
+  /** If true, call `ack` yourself. Default: iteration acknowledges a message when you request the next one. */
   readonly manual?: boolean | undefined;
 }
 
-/** How long one request waits for a message. */
+/** Seconds that one request waits for a message. */
 const WAIT_S = 25;
 
 /**
- * An agent's inbox. Iterated over (`for await`), it gives what the agent has not taken, in order, then what comes, until `signal` aborts; the
- * agent is connected meanwhile. A broken connection is waited for. A message that is not acknowledged comes again to the next reader: the last
- * one too, when the loop is left in its body.
+ * An agent's inbox. `for await` yields the unacknowledged messages in order, then new ones as they arrive, until `signal` aborts. Meanwhile the
+ * agent is shown as connected. After a lost connection, the iteration retries until KSI answers again. The next reader gets the messages that
+ * were not acknowledged, which includes the last one if you leave the loop with `break`.
  */
 export class AgentInbox implements AsyncIterable<InboxMessage> {
   readonly id: string;
   readonly #transport: Transport;
   readonly #options: InboxOptions;
+  /** Whether a request has succeeded. The first one is not retried, so that a wrong URL or id fails at once. */
+  #answered = false;
 
   constructor(transport: Transport, id: string, options: InboxOptions = {}) {
     this.#transport = transport;
@@ -30,34 +32,28 @@ export class AgentInbox implements AsyncIterable<InboxMessage> {
     this.#options = options;
   }
 
-  /** The first page of the messages that the agent has not taken. Does not wait for one. @throws {KsiError} `not_found` */
+  /** Reads the first page of unacknowledged messages. Does not wait for one. @throws {KsiError} `not_found` */
   async read(): Promise<InboxMessage[]> {
     const { signal } = this.#options;
     return (await this.#transport.call('inbox', { id: this.id }, { signal })).items;
   }
 
-  /** This message and all before it are taken: they are never given again, and their senders see a receipt. */
+  /** Acknowledges this message and all earlier ones. They leave the inbox, and their senders can see the receipt. @throws {KsiError} `not_found` */
   ack({ seq }: Pick<InboxMessage, 'seq'>): Promise<InboxAcked> {
-    return this.#lasting(() =>
+    return this.#retrying(() =>
       this.#transport.call('inbox_ack', { id: this.id, seq }, { signal: this.#options.signal }),
     );
   }
 
-  /** Says something as the agent. */
+  /** Sends a message from this agent. @throws {KsiError} `not_found`, `no_suitable_agent`, `no_available_agent` */
   send(message: Omit<MessageRequest, 'from'>): Promise<MessageAccepted> {
     return new Messages(this.#transport).send({ ...message, from: this.id }, this.#options);
   }
 
-  /** Answers a message: to its sender, in its conversation. To a person, who has no inbox, the answer is an event. */
+  /** Answers a message: sends to its sender, in the same conversation. A person has no inbox and gets the answer as an event. */
   reply(to: InboxMessage, answer: Pick<MessageRequest, 'content' | 'payload' | 'type'>): Promise<MessageAccepted> {
-    return this.send(
-      defined({
-        ...answer,
-        to: to.from,
-        conversation_id: to.conversation_id,
-        reply_to: to.message_id,
-      }),
-    );
+    const { from, conversation_id, message_id: reply_to } = to;
+    return this.send(defined({ ...answer, to: from, conversation_id, reply_to }));
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<InboxMessage> {
@@ -68,7 +64,7 @@ export class AgentInbox implements AsyncIterable<InboxMessage> {
       const unlessStopped = (error: unknown): undefined => {
         if (!stopped()) throw error;
       };
-      const page = await this.#lasting(() => this.#next(after)).catch(unlessStopped);
+      const page = await this.#retrying(() => this.#next(after)).catch(unlessStopped);
       for (const message of page?.items ?? []) {
         after = message.seq;
         yield message;
@@ -83,23 +79,20 @@ export class AgentInbox implements AsyncIterable<InboxMessage> {
     return this.#transport.call('inbox', request, { signal: this.#options.signal });
   }
 
-  /** Again for as long as it takes, once it was answered. @throws {KsiError} what another try doesn't change. */
-  async #lasting<T>(request: () => Promise<T>): Promise<T> {
+  /** Repeats a request until it succeeds, if an earlier one has succeeded. @throws {KsiError} an error that a retry cannot fix */
+  async #retrying<T>(request: () => Promise<T>): Promise<T> {
     const { signal, onRetry } = this.#options;
     for (let failed = 0; ; failed++) {
       try {
-        const done = await request();
+        const answer = await request();
         this.#answered = true;
-        return done;
+        return answer;
       } catch (error) {
-        const passes = error instanceof KsiUnreachableError || (error instanceof KsiError && isPassing(error));
-        if (!passes || !this.#answered || signal?.aborted === true) throw error;
+        const isRetryable = error instanceof KsiUnreachableError || (error instanceof KsiError && isPassing(error));
+        if (!isRetryable || !this.#answered || signal?.aborted === true) throw error;
         onRetry?.(error);
         await pause(pauseBefore(failed), signal);
       }
     }
   }
-
-  /** The first request must succeed; later ones are worth waiting for. */
-  #answered = false;
 }

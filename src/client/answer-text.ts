@@ -3,15 +3,15 @@ import type { EventMessage } from './event-message.js';
 import { isDelta, isEvent } from './event-message.js';
 import { MessageText, type NewText } from './message-text.js';
 
-/** The text of an answer, as it comes. Messages stand apart by an empty line; another attempt comes after what the one before had said. */
+/** Builds the text of an answer from a task's events. An empty line separates messages. The text of a later attempt follows the earlier text. */
 export class AnswerText {
   readonly #messages = new MessageText();
-  #any = false;
+  #hasText = false;
 
-  /** @returns the text that `message` adds; '' for none. */
-  take(message: EventMessage): string {
+  /** @returns the text that `message` adds, `''` if none */
+  add(message: EventMessage): string {
     return this.#new(message)
-      .map((text) => this.#apart(text))
+      .map((text) => this.#separated(text))
       .join('');
   }
 
@@ -24,9 +24,9 @@ export class AnswerText {
     return whole === undefined ? [] : [...this.#messages.complete(whole), ...this.#messages.caughtUp()];
   }
 
-  #apart({ text, how }: NewText): string {
-    const apart = this.#any && how !== 'goes on' ? '\n\n' : '';
-    this.#any = true;
-    return apart + text;
+  #separated({ text, how }: NewText): string {
+    const separator = this.#hasText && how !== 'continues' ? '\n\n' : '';
+    this.#hasText = true;
+    return separator + text;
   }
 }

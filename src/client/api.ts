@@ -23,8 +23,8 @@ import { SpawnedTask } from './task-handle.js';
 import type { CallOptions, EventsOptions, KeyedOptions, Transport } from './transport.js';
 
 /**
- * All that a client can do, over whichever transport. Methods throw KsiError for an error that KSI answers, KsiUnreachableError
- * for no answer, and the reason of a `signal` that aborts.
+ * The operations of KSI, grouped by resource, over HTTP or NATS. All methods throw KsiError if KSI answers with an error, KsiUnreachableError if
+ * KSI does not answer, and the reason of `signal` if it aborts.
  */
 export class KsiApi implements AsyncDisposable {
   readonly tasks: Tasks;
@@ -65,38 +65,38 @@ export class KsiApi implements AsyncDisposable {
     this.compositions = new Compositions(transport);
   }
 
-  /** Where it goes. */
+  /** The address of the API or broker. */
   get url(): string {
     return this.#transport.url;
   }
 
   /**
-   * Has a task stored. Resolves once the broker has it. Every spawn has an idempotency key, so it makes one task however often it is sent:
-   * when its answer is lost (a broken connection, 502, 503, 504) it is repeated, five times at the most, as `Retry-After` says. An address
-   * where nobody listens is told at once.
+   * Creates a task. Resolves once the broker has stored it. Every spawn has an idempotency key, so a repeated request creates no second task.
+   * If the answer is lost (a broken connection, 502, 503, 504) or the request is refused for now (429), it is repeated up to `retries` times
+   * (default: 5), after `Retry-After`. If the connection is refused, it fails at once.
    */
   async spawn(request: SpawnRequest, options: KeyedOptions = {}): Promise<SpawnedTask> {
-    // Without `wait` in the request the answer is none but this.
+    // Without `wait`, every answer is a SpawnAccepted.
     const accepted = (await this.#transport.call('spawn', request, options)) as SpawnAccepted;
     return new SpawnedTask(this.#transport, accepted);
   }
 
-  /** Tokens and US dollars, summed up. */
+  /** Sums of tokens and US dollars, by day, owner, token, session, agent or model. */
   usage(query: UsageQuery = {}, options: CallOptions = {}): Listing<UsagePage> {
     return listing(this.#transport, 'usage', query, options);
   }
 
-  /** Events, and partial text, as they happen, until `signal` aborts; a broken connection is resumed with no gap and no repeat. */
+  /** Yields events and deltas as they happen, until `signal` aborts. A broken connection is resumed with no missed or duplicate events; deltas can be missed. */
   events(options: EventsOptions = {}): AsyncGenerator<EventMessage> {
     return this.#transport.events(options);
   }
 
-  /** How the API is that answers. */
+  /** The state of the API that answers. */
   health(options: CallOptions = {}): Promise<Health> {
     return this.#transport.call('health', {}, options);
   }
 
-  /** Ends all that is open: connections, and iterators of events. Idempotent. */
+  /** Closes all connections. Open requests end with an `AbortError`; iterators of `events` end without an error. Idempotent. */
   close(): Promise<void> {
     return this.#transport.close();
   }

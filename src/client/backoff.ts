@@ -4,22 +4,22 @@ import type { KsiError } from './errors.js';
 const FIRST_MS = 200;
 const MAX_MS = 5_000;
 
-/** How long to wait before the nth (0, 1, 2 …) new connection: doubling, with jitter, so that clients don't come back at once. */
+/** Milliseconds to wait before retry `n` (from 0): 200 ms, doubled each time up to 5 s, with a jitter of up to a half, so that clients do not return at once. */
 export const pauseBefore = (n: number, random: () => number = Math.random): number =>
   Math.min(MAX_MS, FIRST_MS * 2 ** n) * (0.5 + random() / 2);
 
-/** Another try may help; otherwise the answer is final. */
+/** Whether a retry may succeed. */
 export const isPassing = (error: KsiError): boolean => error.status === 429 || error.status >= 500;
 
-/** @throws the signal's reason. */
+/** Waits for `ms`. @throws the signal's reason */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     const timer = setTimeout(() => {
-      forget?.();
+      unsubscribe?.();
       resolve();
     }, ms);
-    const forget =
+    const unsubscribe =
       signal &&
       onAbort(signal, () => {
         clearTimeout(timer);

@@ -5,7 +5,7 @@ import { NodePlatform } from './platform/node.js';
 export type { KsiClientOptions };
 
 /**
- * A client of KSI's HTTP and WebSocket API. Its connections are its own, and pooled: keep one for all you do.
+ * A client of KSI's HTTP and WebSocket API. It has its own connection pool, so create one client and share it.
  * @example
  * ```ts
  * await using client = new KsiClient({ url: 'http://127.0.0.1:8000', token });

@@ -1,2 +1,2 @@
-/** Why what was open when its client was closed has ended. */
+/** The reason with which open requests end when their client is closed. */
 export const closed = (): DOMException => new DOMException('The client was closed', 'AbortError');

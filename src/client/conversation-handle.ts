@@ -5,9 +5,9 @@ import { KsiGapError } from './errors.js';
 import { isEvent, isGap } from './event-message.js';
 import type { CallOptions, FollowOptions, Transport } from './transport.js';
 
-/** The types of events that a conversation has. */
+/** The event types of conversations. */
 export type ConversationEventType = Extract<EventType, `CONVERSATION_${string}`>;
-/** An event of a conversation: what was said, that it was paused, that it has ended. */
+/** An event of a conversation, such as a line, a pause or its end. */
 export type ConversationEvent = {
   [T in ConversationEventType]: Omit<EventEnvelope, 'type' | 'data'> & {
     readonly type: T;
@@ -15,10 +15,10 @@ export type ConversationEvent = {
   };
 }[ConversationEventType];
 
-/** One conversation. */
+/** A handle of one conversation. */
 export class ConversationHandle {
   readonly id: string;
-  /** A cursor from before its first event; undefined: of one that was not begun here. */
+  /** A cursor just before the first event. Undefined unless this client created the conversation. */
   readonly since: string | undefined;
   readonly #transport: Transport;
 
@@ -29,8 +29,8 @@ export class ConversationHandle {
   }
 
   /**
-   * Its events to its end, as they happen; of one that was begun here from its first one. A broken connection is resumed with no gap and
-   * no repeat. @throws {KsiGapError} events are no longer kept.
+   * Yields the events of the conversation until it ends. A broken connection is resumed with no missed or duplicate events.
+   * @param options `since`: default: the first event. @throws {KsiGapError} if some of the events are no longer stored
    */
   async *events({ since = this.since ?? '0', signal, onRetry }: FollowOptions = {}): AsyncGenerator<ConversationEvent> {
     const subjects = [SUBJECT.conversationEvents(this.id)];
@@ -43,14 +43,15 @@ export class ConversationHandle {
     }
   }
 
-  /** Resolves with it once it has ended. */
+  /** Waits for the end of the conversation. @returns the ended conversation. @throws {KsiError} `not_found` */
   async ended(options: CallOptions = {}): Promise<Conversation> {
-    const now = await this.get(options);
-    if (now.status === 'ended') return now;
+    const conversation = await this.get(options);
+    if (conversation.status === 'ended') return conversation;
     for await (const event of this.events(options)) if (event.type === 'CONVERSATION_ENDED') break;
     return this.get(options);
   }
 
+  /** The current state of the conversation. @throws {KsiError} `not_found` */
   get(options: CallOptions = {}): Promise<Conversation> {
     return this.#transport.call('conversation', { id: this.id }, options);
   }

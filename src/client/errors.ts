@@ -1,13 +1,16 @@
 import type { Problem } from '../../contracts/wire/problem.js';
 import type { Task } from '../../contracts/tasks/task.js';
 
-/** KSI answered with an error: `code` is the contract (docs/errors.md). */
+/** KSI answered with an error. `code` is stable (docs/errors.md); the message is not. */
 export class KsiError extends Error {
   override readonly name = 'KsiError';
+  /** The error code, or `http_<status>` if a proxy answered. */
   readonly code: string;
+  /** The HTTP status, also over NATS and WebSockets. */
   readonly status: number;
+  /** The RFC 9457 problem document. Undefined if a proxy answered. */
   readonly problem: Problem | undefined;
-  /** Seconds after which to try again, where KSI said so. */
+  /** Seconds to wait before a retry, if KSI named a time. */
   readonly retryAfter: number | undefined;
 
   constructor(status: number, problem: Problem | undefined, retryAfter?: number) {
@@ -19,7 +22,7 @@ export class KsiError extends Error {
   }
 }
 
-/** KSI could not be reached at all. */
+/** KSI did not answer: the connection failed, broke or timed out. `cause` is the underlying error. */
 export class KsiUnreachableError extends Error {
   override readonly name = 'KsiUnreachableError';
   readonly url: string;
@@ -30,11 +33,11 @@ export class KsiUnreachableError extends Error {
   }
 }
 
-/** A task that was waited for has ended otherwise than completed. */
+/** The awaited task failed, was cancelled or expired. */
 export class KsiTaskError extends Error {
   override readonly name = 'KsiTaskError';
   readonly task: Task;
-  /** The task's error code (docs/errors.md), or its status when it is `cancelled` or `expired`. */
+  /** The task's error code (docs/errors.md), or its status if it was `cancelled` or `expired`. */
   readonly code: string;
 
   constructor(task: Task) {
@@ -46,15 +49,16 @@ export class KsiTaskError extends Error {
   }
 }
 
-/** Some of the events that were asked for are no longer kept. */
+/** Some of the requested events are no longer stored. */
 export class KsiGapError extends Error {
   override readonly name = 'KsiGapError';
-  /** The `seq` of the first and the last that are gone. */
+  /** The `seq` of the first missing event. */
   readonly from: number;
+  /** The `seq` of the last missing event. */
   readonly to: number;
 
   constructor({ from, to }: { readonly from: number; readonly to: number }) {
-    super(`The events ${from} to ${to} are no longer kept`);
+    super(`Events ${from} to ${to} are no longer stored`);
     this.from = from;
     this.to = to;
   }

@@ -1,10 +1,10 @@
 import type { EventEnvelope, SpawnDelta } from '../../contracts/events/events.js';
 import type { GapFrame } from '../../contracts/api/ws.js';
 
-/** Partial text of a task, as it is written. */
+/** Partial text of a task, as Claude writes it. Deltas are not stored. */
 export type LiveDelta = SpawnDelta & { readonly subject: string };
 
-/** What comes of following subjects: an event, partial text, or that some events are gone. */
+/** A message from `events`: an event, a delta, or a gap, which names events that are no longer stored. */
 export type EventMessage = EventEnvelope | LiveDelta | GapFrame;
 
 export const isGap = (message: EventMessage): message is GapFrame => 'op' in message;

@@ -1,4 +1,4 @@
-/** What the clients of Node and of browsers have in common. */
+/** The exports that all clients share. */
 export type { AgentInbox, InboxOptions } from './agent-inbox.js';
 export type { KsiApi } from './api.js';
 export type { ConversationEvent, ConversationEventType, ConversationHandle } from './conversation-handle.js';
@@ -24,7 +24,7 @@ export type { Tokens } from './resources/tokens.js';
 export type { Workers } from './resources/workers.js';
 export type { SpawnedTask, TaskHandle } from './task-handle.js';
 export type { CallOptions, EventsOptions, FollowOptions, KeyedOptions, Transport } from './transport.js';
-// What goes in and comes out.
+// The types of requests and answers.
 export type { Approval, ApprovalAnswer, ApprovalPage, ApprovalResolved } from '../../contracts/tasks/approvals.js';
 export type { Attachment } from '../../contracts/tasks/attachment.js';
 export type { PromptContext } from '../../contracts/prompts/compositions.js';

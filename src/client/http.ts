@@ -16,14 +16,15 @@ import type { EventsOptions, FollowOptions, KeyedOptions, Transport } from './tr
 import { defined } from '../defined.js';
 
 export interface KsiClientOptions {
-  /** An API's address, as `http://127.0.0.1:8000`. */
+  /** The API's address, such as `http://127.0.0.1:8000`. */
   readonly url: string;
+  /** A token of KSI. */
   readonly token: string;
-  /** How often a request is repeated at the most: one that is refused for a time (429), or whose answer is lost. Default: 5. */
+  /** The maximum number of retries of a request that was refused for now (429) or whose answer was lost. Default: 5. */
   readonly retries?: number | undefined;
 }
 
-/** KSI's HTTP and WebSocket API. */
+/** Calls KSI's HTTP and WebSocket API. */
 export class HttpTransport implements Transport {
   readonly url: string;
   readonly #token: string;
@@ -46,15 +47,18 @@ export class HttpTransport implements Transport {
     const route = ROUTES[name];
     const { signal, release } = linked(options.signal, this.#closing.signal);
     try {
-      const ask = (key: string | undefined): Promise<AnswerOf<N>> => this.#ask(route, request, key, signal);
-      return await repeated(ask, { route, request, options: { ...options, signal }, retries: this.#retries });
+      const send = (key: string | undefined): Promise<AnswerOf<N>> => this.#send(route, request, key, signal);
+      return await repeated(send, { route, request, options: { ...options, signal }, retries: this.#retries });
     } finally {
       release();
     }
   }
 
-  async *taskEvents(id: string, { since, signal: given, onRetry }: FollowOptions = {}): AsyncGenerator<EventEnvelope> {
-    const { signal, release } = linked(given, this.#closing.signal);
+  async *taskEvents(
+    id: string,
+    { since, signal: callerSignal, onRetry }: FollowOptions = {},
+  ): AsyncGenerator<EventEnvelope> {
+    const { signal, release } = linked(callerSignal, this.#closing.signal);
     const { path } = httpRequestOf(ROUTES.task_events, { id });
     try {
       yield* followTask({
@@ -94,7 +98,7 @@ export class HttpTransport implements Transport {
     await this.#platform.close();
   }
 
-  async #ask<A>(route: Route, request: object, key: string | undefined, signal: AbortSignal): Promise<A> {
+  async #send<A>(route: Route, request: object, key: string | undefined, signal: AbortSignal): Promise<A> {
     const { method, path, body } = httpRequestOf(route, request);
     const headers = defined({
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
@@ -108,11 +112,12 @@ export class HttpTransport implements Transport {
       return undefined as A;
     } catch (error) {
       signal.throwIfAborted();
-      throw new KsiUnreachableError(this.url, error); // Broken off within the answer, or not one of KSI's.
+      // The connection broke during the answer, or a proxy answered.
+      throw new KsiUnreachableError(this.url, error);
     }
   }
 
-  /** @throws {KsiError} @throws {KsiUnreachableError} @throws the signal's reason. */
+  /** @throws {KsiError} @throws {KsiUnreachableError} @throws the signal's reason */
   async #request(
     path: string,
     init: Omit<RequestInit, 'headers'> & { readonly headers: Record<string, string>; readonly signal: AbortSignal },
@@ -135,11 +140,11 @@ export class HttpTransport implements Transport {
   }
 }
 
-/** `Retry-After`: seconds, or a date as a proxy may write it. */
+/** Reads `Retry-After`, in seconds. A proxy may send a date instead. */
 function retryAfterOf(headers: Headers): number | undefined {
   const retryAfter = headers.get('retry-after');
   if (retryAfter === null) return undefined;
-  // By the clock of whoever wrote the date, not by this machine's.
+  // Compare the date with the proxy's own clock, not with this machine's.
   const seconds = /^\d+$/.test(retryAfter)
     ? Number(retryAfter)
     : Math.ceil((Date.parse(retryAfter) - Date.parse(headers.get('date') ?? '')) / 1_000);

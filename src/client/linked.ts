@@ -1,18 +1,19 @@
 import { onAbort } from '../abort.js';
 
-/** Signals as one, until it is released: unlike with `AbortSignal.any`, nothing stays with those of them that live on. */
 export interface Linked {
+  /** Aborts when one of the signals aborts. */
   readonly signal: AbortSignal;
   readonly release: () => void;
 }
 
+/** Combines signals until `release`. Unlike `AbortSignal.any`, it then leaves nothing behind on signals that live longer. */
 export function linked(...signals: readonly (AbortSignal | undefined)[]): Linked {
-  const both = new AbortController();
+  const combined = new AbortController();
   const sources = signals.filter((signal) => signal !== undefined);
   const releases = sources.map((signal) => {
-    const abort = (): void => both.abort(signal.reason);
+    const abort = (): void => combined.abort(signal.reason);
     if (signal.aborted) abort();
     return onAbort(signal, abort);
   });
-  return { signal: both.signal, release: () => releases.forEach((release) => release()) };
+  return { signal: combined.signal, release: () => releases.forEach((release) => release()) };
 }

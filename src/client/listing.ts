@@ -3,8 +3,8 @@ import type { Page } from '../../contracts/wire/page.js';
 import type { CallOptions, Transport } from './transport.js';
 
 /**
- * A list in pages. Awaited, it is the first page. Iterated over (`for await`), it gives each item of all pages, and requests a page when the
- * loop reaches it. `all` reads all pages.
+ * A paged list. `await` gives the first page (50 items unless the request has a `limit`). `for await` yields the items of all pages and requests
+ * each page when it is needed. `all` reads all pages into an array.
  */
 export type Listing<P, Item = P extends Page<infer I> ? I : never> = Promise<P> &
   AsyncIterable<Item> & { all(): Promise<Item[]> };
@@ -27,7 +27,7 @@ export const listing = <N extends ListName>(
 
 type ItemOf<N extends ListName> = AnswerOf<N> extends Page<infer I> ? I : never;
 
-/** @param read requests a page: its argument is a part of the request. */
+/** Builds a listing. @param read requests a page; its argument is part of the request. */
 export function paged<P extends { readonly next_cursor?: string }, Item>(
   read: (cursor: { cursor?: string }) => Promise<P>,
   items: (page: P) => readonly Item[],

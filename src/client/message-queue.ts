@@ -1,13 +1,14 @@
-/** Beyond so many unread messages the sender is asked to wait. */
+/** The number of unread messages at which the queue pauses its sender. */
 const HIGH_WATER = 1_000;
 
 interface Flow {
-  /** The reader is behind. */
+  /** Called when the queue has HIGH_WATER unread messages. */
   full(): void;
+  /** Called when the reader has read them. */
   emptied(): void;
 }
 
-/** Between a socket, which pushes, and an iterator, which pulls. */
+/** Buffers messages between a socket, which pushes, and an iterator, which pulls. */
 export class MessageQueue<T> {
   readonly #flow: Flow;
   #messages: T[] = [];
@@ -28,13 +29,13 @@ export class MessageQueue<T> {
     this.#wake?.();
   }
 
-  /** The first end counts; what was pushed before it is still read. */
+  /** Ends the queue, after the messages that were already pushed. Only the first call has an effect. */
   end(error?: Error): void {
     this.#ended ??= { error };
     this.#wake?.();
   }
 
-  /** @throws the error that it ended with. */
+  /** Yields the messages until the end. @throws the error passed to `end` */
   async *messages(): AsyncGenerator<T> {
     for (;;) {
       while (this.#messages.length > 0) {

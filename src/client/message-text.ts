@@ -1,33 +1,33 @@
 import type { SpawnDelta } from '../../contracts/events/events.js';
 
-/** Deltas kept for their turn: more than one message has. */
+/** The maximum number of early deltas that are kept. A message has fewer. */
 const MAX_EARLY = 10_000;
 
-/** Text that was not given yet. */
+/** Text that was not returned before. */
 export interface NewText {
   readonly text: string;
-  /** It begins a message, or goes on with it; `anew`: says it from its beginning, as Claude did when its own connection broke. */
-  readonly how: 'begins' | 'goes on' | 'anew';
+  /** Whether the text begins a message, continues it, or repeats it from its start, as happens when Claude's own connection breaks. */
+  readonly how: 'begins' | 'continues' | 'restarts';
 }
 
 /**
- * Puts the messages of an answer together from deltas, which may be missed, and complete messages, which may not: a delta is given when it
- * goes on where the text ends, and what the deltas of a message didn't bring, the message itself fills in. Nothing is given twice. As deltas
- * are not stored first, they may overtake the event before them: those wait for it.
+ * Assembles the messages of an answer from deltas, some of which may be lost, and from complete messages, which are never lost. A delta counts if
+ * it starts where the text so far ends. The complete message supplies the rest. No text is returned twice. Deltas are not stored, so a delta may
+ * arrive before the event that precedes it; it is then kept until that event.
  */
 export class MessageText {
-  /** 0: none has begun. */
+  /** 0 before the first attempt. */
   #attempt = 0;
   #part = 0;
-  /** What was given of the message under way. */
-  #given = '';
+  /** The returned text of the current message. */
+  #returned = '';
   #early: SpawnDelta[] = [];
 
-  /** The attempt says all anew. @returns its text that came before this. */
+  /** Begins an attempt, which repeats the whole answer. @returns the text of deltas that arrived early */
   start(attempt: number): NewText[] {
     this.#attempt = attempt;
     this.#part = 0;
-    this.#given = '';
+    this.#returned = '';
     return this.caughtUp();
   }
 
@@ -37,24 +37,24 @@ export class MessageText {
       if (this.#early.length < MAX_EARLY) this.#early.push(delta);
       return [];
     }
-    if (attempt !== this.#attempt || part !== this.#part || offset !== this.#given.length || text === '') return [];
-    const how = this.#given === '' ? 'begins' : 'goes on';
-    this.#given += text;
+    if (attempt !== this.#attempt || part !== this.#part || offset !== this.#returned.length || text === '') return [];
+    const how = this.#returned === '' ? 'begins' : 'continues';
+    this.#returned += text;
     return [{ text, how }];
   }
 
-  /** A message that is complete. @returns what of it is new. Text of the next that came before this: `caughtUp`. */
+  /** Completes the current message. @returns the part of it that is new. Call `caughtUp` for early deltas of the next message. */
   complete(whole: string): NewText[] {
-    const given = this.#given;
+    const returned = this.#returned;
     this.#part += 1;
-    this.#given = '';
-    if (given === '') return whole === '' ? [] : [{ text: whole, how: 'begins' }];
-    // What was given is not its beginning: the whole is the one to trust.
-    if (!whole.startsWith(given)) return [{ text: whole, how: 'anew' }];
-    return whole === given ? [] : [{ text: whole.slice(given.length), how: 'goes on' }];
+    this.#returned = '';
+    if (returned === '') return whole === '' ? [] : [{ text: whole, how: 'begins' }];
+    // The deltas belong to a different text. The complete message is authoritative.
+    if (!whole.startsWith(returned)) return [{ text: whole, how: 'restarts' }];
+    return whole === returned ? [] : [{ text: whole.slice(returned.length), how: 'continues' }];
   }
 
-  /** Text that waited for the event before it, and need not any more. */
+  /** Returns the text of early deltas whose turn has come. */
   caughtUp(): NewText[] {
     const early = this.#early;
     this.#early = [];

@@ -4,38 +4,38 @@ import type { Route } from './http-request.js';
 import { newKey } from './random.js';
 import type { KeyedOptions } from './transport.js';
 
-/** How often a request is repeated at the most, unless a client says otherwise. */
+/** The default maximum number of retries of a request. */
 export const DEFAULT_RETRIES = 5;
-/** A longer wait is the caller's to decide on. */
+/** With a longer `Retry-After`, the error is thrown, so that the caller can decide. */
 const MAX_RETRY_AFTER_S = 30;
-/** KSI, or a proxy before it, has no answer to give; what became of the request is not known. */
+/** With these statuses of KSI or a proxy, it is unknown whether the request had an effect. */
 const NO_ANSWER = new Set([502, 503, 504]);
 
-interface Repeating {
+interface RetryContext {
   readonly route: Pick<Route, 'method' | 'repeatable'>;
   readonly request: object;
   readonly options: KeyedOptions;
-  /** So often at the most. */
+  /** The maximum number of retries. */
   readonly retries: number;
 }
 
 /**
- * Makes a request again while it is refused for a time, or its answer is lost and it is safe to repeat. A request that creates something has an
- * idempotency key, which makes that safe.
- * @throws its last error, or the signal's reason.
+ * Sends a request, and repeats it while it is refused for now, or if its answer is lost and a repetition is safe. Requests that create something are
+ * safe because they have an idempotency key.
+ * @throws the last error, or the signal's reason
  */
 export async function repeated<T>(
   request: (key: string | undefined) => Promise<T>,
-  { route, request: asked, options, retries }: Repeating,
+  { route, request: fields, options, retries }: RetryContext,
 ): Promise<T> {
   const { repeatable } = route;
   const key = options.idempotencyKey ?? (repeatable === 'keyed' ? newKey() : undefined);
-  const safe = key !== undefined || repeatable === 'always' || (repeatable === 'message_id' && 'message_id' in asked);
+  const safe = key !== undefined || repeatable === 'always' || (repeatable === 'message_id' && 'message_id' in fields);
   for (let repeats = 0; ; repeats++) {
     try {
       return await request(key);
     } catch (error) {
-      // It was deleted by the request whose answer was lost.
+      // The first request, whose answer was lost, has deleted it.
       if (repeats > 0 && route.method === 'DELETE' && error instanceof KsiError && error.status === 404)
         return undefined as T;
       const ms = repeats < retries ? pauseAfter(error, repeats, safe) : undefined;
@@ -47,9 +47,9 @@ export async function repeated<T>(
 }
 
 /**
- * How long to wait after an error until the request is repeated.
- * @param repeats made so far. @param safe doing it twice comes to the same as doing it once.
- * @returns milliseconds; undefined when the error is final.
+ * Pure. The time to wait after an error before the request is repeated.
+ * @param repeats the number of retries so far. @param safe whether the request has the same effect if KSI gets it twice.
+ * @returns milliseconds. Undefined if the error is final.
  */
 export function pauseAfter(
   error: unknown,
@@ -58,14 +58,14 @@ export function pauseAfter(
   random: () => number = Math.random,
 ): number | undefined {
   const pause = pauseBefore(repeats, random);
-  // Nobody listened from the beginning: there is no answer to be lost. Later it is an API that starts again.
+  // If the first connection is refused, the address is probably wrong. A later refusal means that the API is restarting.
   if (error instanceof KsiUnreachableError) return !safe || (repeats === 0 && isRefused(error)) ? undefined : pause;
   if (!(error instanceof KsiError)) return undefined;
   const { status, code, retryAfter } = error;
-  // Refused before anything was done. A spent budget without a time is spent for good.
-  const forNow =
+  // These requests were refused without an effect. Without `Retry-After`, a spent budget does not renew.
+  const isRefusedForNow =
     code === 'request_in_progress' || (status === 429 && (retryAfter !== undefined || code !== 'budget_exceeded'));
-  if (!forNow && !(safe && NO_ANSWER.has(status))) return undefined;
+  if (!isRefusedForNow && !(safe && NO_ANSWER.has(status))) return undefined;
   if (retryAfter !== undefined && retryAfter > MAX_RETRY_AFTER_S) return undefined;
   return Math.max(pause, (retryAfter ?? 0) * 1_000);
 }

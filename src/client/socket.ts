@@ -14,7 +14,7 @@ interface SocketOptions {
   readonly platform: Platform;
   readonly url: string;
   readonly token: string;
-  /** Lets one socket in. */
+  /** Requests a ticket, which authorizes one WebSocket. */
   readonly ticket: () => Promise<string>;
   readonly subjects: readonly string[];
   readonly since: string | undefined;
@@ -22,14 +22,14 @@ interface SocketOptions {
   readonly onRetry: ((error: Error) => void) | undefined;
 }
 
-/** A pattern that nothing matches: what is wanted is asked for by a frame, whose answer tells where it begins. */
-const NOTHING = 'ksi.live.none';
+/** Matches no message. The client subscribes with a frame instead of the URL, because the answer to a frame has the start position. */
+const NO_SUBJECT = 'ksi.live.none';
 const SUBSCRIPTION = '1';
-/** Often enough that a connection silent for longer is dead, whatever TCP believes. */
+/** Each ping is answered, so a connection that is silent for longer than SILENCE_MS is dead, even if TCP has not noticed. */
 const PING_MS = 25_000;
 const SILENCE_MS = 75_000;
 
-/** Messages of a WebSocket that is opened again, from the last cursor, when it breaks. Ends when `signal` aborts. */
+/** Yields the messages of a WebSocket. After a break, opens another one from the last cursor. Ends when `signal` aborts. */
 export async function* followSocket(options: SocketOptions): AsyncGenerator<EventMessage> {
   const { signal } = options;
   let { since } = options;
@@ -40,73 +40,68 @@ export async function* followSocket(options: SocketOptions): AsyncGenerator<Even
         broken = 0;
         connected = true;
         if ('cursor' in message) since = message.cursor;
-        else if ('op' in message && message.op === 'error') throw refusalOf(message);
-        // A bare sequence is a cursor too: one who has seen no event yet resumes where the first connection began.
+        else if ('op' in message && message.op === 'error') throw errorOf(message);
+        // A bare sequence is a cursor too. Without an event so far, a new connection resumes where the first one began.
         else if ('op' in message && message.op === 'subscribed') since ??= String(message.seq);
         if (!('op' in message) || message.op === 'gap') yield message;
       }
     } catch (error) {
       if (signal.aborted) return;
-      const passing = error instanceof KsiError ? isPassing(error) : error instanceof KsiUnreachableError;
-      // The first connection must succeed; later ones are worth waiting for.
-      if (!passing || !connected) throw error;
+      const isRetryable = error instanceof KsiError ? isPassing(error) : error instanceof KsiUnreachableError;
+      // The first connection is not retried, so that a wrong URL or token fails at once.
+      if (!isRetryable || !connected) throw error;
       options.onRetry?.(error as Error);
     }
     await pause(pauseBefore(broken), signal).catch(() => undefined);
   }
 }
 
-/** One connection, to its end. @throws {KsiError} that KSI refused it. @throws {KsiUnreachableError} */
+/** Yields the messages of one connection. @throws {KsiError} if KSI refuses the connection. @throws {KsiUnreachableError} */
 async function* connection(options: Omit<SocketOptions, 'onRetry'>): AsyncGenerator<Received> {
   const { platform, url, token, subjects, since, signal } = options;
   const address = new URL(`${url.replace(/^http/, 'ws')}/events`);
-  address.searchParams.set('subject', NOTHING);
+  address.searchParams.set('subject', NO_SUBJECT);
   if (platform.needsTickets) address.searchParams.set('ticket', await options.ticket());
   if (signal.aborted) return;
-  let heard = performance.now();
+  let lastReceived = performance.now();
   const queue = new MessageQueue<Received>({ full: () => socket.pause(), emptied: () => socket.resume() });
   const socket = platform.openSocket(address.href, token, {
     opened: () => socket.send(JSON.stringify(subscribe(subjects, since))),
-    alive: () => (heard = performance.now()),
+    alive: () => (lastReceived = performance.now()),
     message: (text) => {
-      heard = performance.now();
+      lastReceived = performance.now();
       if (text !== 'pong') queue.push(JSON.parse(text) as Received);
     },
     refused: (status, body) => queue.end(refused(status, body)),
     closed: (error) => queue.end(error === undefined ? undefined : new KsiUnreachableError(url, error)),
   });
   const pinging = setInterval(() => {
-    if (performance.now() - heard > SILENCE_MS) socket.end();
+    if (performance.now() - lastReceived > SILENCE_MS) socket.end();
     else socket.send('ping');
   }, PING_MS);
-  const forget = onAbort(signal, () => socket.end());
+  const unsubscribe = onAbort(signal, () => socket.end());
   try {
     yield* queue.messages();
   } finally {
     clearInterval(pinging);
-    forget();
+    unsubscribe();
     socket.end();
   }
 }
 
 const subscribe = (subjects: readonly string[], since: string | undefined): ClientFrame =>
-  defined({
-    op: 'subscribe',
-    id: SUBSCRIPTION,
-    subjects: [...subjects],
-    since,
-  });
+  defined({ op: 'subscribe', id: SUBSCRIPTION, subjects: [...subjects], since });
 
-/** What an API says that does not say the status, too. */
-const INVALID = 400;
+/** Older APIs send error frames without a status. */
+const DEFAULT_STATUS = 400;
 
-const refusalOf = ({ code, message, status = INVALID }: Extract<ServerFrame, { op: 'error' }>): KsiError =>
+const errorOf = ({ code, message, status = DEFAULT_STATUS }: Extract<ServerFrame, { op: 'error' }>): KsiError =>
   new KsiError(status, { type: '', title: code, status, code, detail: message });
 
 function refused(status: number, body: string): KsiError {
   try {
     return new KsiError(status, JSON.parse(body) as Problem);
   } catch {
-    return new KsiError(status, undefined); // Not our own answer: a proxy's, perhaps.
+    return new KsiError(status, undefined); // Probably the answer of a proxy.
   }
 }

@@ -1,24 +1,24 @@
-/** One server-sent event. */
+/** A server-sent event. */
 export interface ServerSentEvent {
   readonly id: string | undefined;
   readonly data: string;
 }
 
 /**
- * Reads `text/event-stream` (WHATWG HTML, Server-sent events) as KSI writes it; comments and other fields are passed over.
- * @param heard called for whatever comes, heartbeats too.
+ * Reads server-sent events (WHATWG HTML). Supports the fields that KSI sends, `id` and `data`, and skips all others.
+ * @param onChunk called for each received chunk, including heartbeats
  */
 export async function* readServerSentEvents(
   body: ReadableStream<Uint8Array>,
-  heard: () => void = () => undefined,
+  onChunk: () => void = () => undefined,
 ): AsyncGenerator<ServerSentEvent> {
   let rest = '';
   let id: string | undefined;
   let data: string[] = [];
   const decoder = new TextDecoder();
   for await (const chunk of chunksOf(body)) {
-    heard();
-    // Only what is new is split: a line may be megabytes, in many chunks.
+    onChunk();
+    // Split only the new chunk: a line may have megabytes, in many chunks.
     const [first = '', ...others] = decoder.decode(chunk, { stream: true }).split('\n');
     const lines = [rest + first, ...others];
     rest = lines.pop() ?? '';
@@ -42,6 +42,6 @@ async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8
       yield value;
     }
   } finally {
-    await reader.cancel().catch(() => undefined); // It broke, or is at its end.
+    await reader.cancel().catch(() => undefined); // The stream has failed or ended.
   }
 }

@@ -8,7 +8,7 @@ import { readServerSentEvents, type ServerSentEvent } from './sse.js';
 
 interface TaskEventsOptions {
   readonly url: string;
-  /** Asks for the stream. */
+  /** Requests the event stream. */
   readonly open: (headers: Record<string, string>, signal: AbortSignal) => Promise<Response>;
   readonly task: (signal: AbortSignal) => Promise<Task>;
   readonly since: string | undefined;
@@ -16,10 +16,10 @@ interface TaskEventsOptions {
   readonly onRetry: ((error: Error) => void) | undefined;
 }
 
-/** KSI sends a comment every 15 s; a connection silent for longer is dead, whatever TCP believes. */
+/** KSI sends a heartbeat every 15 s, so a connection that is silent for a minute is dead, even if TCP has not noticed. */
 const SILENCE_MS = 60_000;
 
-/** A task's events by server-sent events, which are asked for again, from the last one, when the connection breaks. */
+/** Yields a task's events from server-sent events. After a break, requests the stream again from the last event. */
 export async function* followTask(options: TaskEventsOptions): AsyncGenerator<EventEnvelope> {
   const { signal, onRetry } = options;
   let cursor = options.since;
@@ -36,7 +36,7 @@ export async function* followTask(options: TaskEventsOptions): AsyncGenerator<Ev
         yield event;
         if (outcomeOf(event) !== undefined) return;
       }
-      // Known to have ended before it was asked for, and yet no outcome: `since` was after it, or it is no longer kept.
+      // The task had ended before this request, but the stream has no outcome: it is before `since`, or no longer stored.
       if (ended && !received) return;
       ended = (await options.task(signal)).ended_at !== undefined;
     } catch (error) {
@@ -48,26 +48,29 @@ export async function* followTask(options: TaskEventsOptions): AsyncGenerator<Ev
   }
 }
 
-/** One connection, to its end. */
+/** Yields the events of one connection. */
 async function* stream(
   { url, open, signal }: TaskEventsOptions,
   cursor: string | undefined,
   connected: () => void,
 ): AsyncGenerator<ServerSentEvent> {
   const silence = new AbortController();
-  const { signal: either, release } = linked(signal, silence.signal);
+  const { signal: combined, release } = linked(signal, silence.signal);
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const heard = (): void => {
+  const resetTimer = (): void => {
     clearTimeout(timer);
-    timer = setTimeout(() => silence.abort(new KsiUnreachableError(url, new Error('nothing was heard'))), SILENCE_MS);
+    timer = setTimeout(
+      () => silence.abort(new KsiUnreachableError(url, new Error(`received nothing for ${SILENCE_MS / 1_000} s`))),
+      SILENCE_MS,
+    );
   };
   try {
-    heard();
+    resetTimer();
     const last: Record<string, string> = cursor === undefined ? {} : { 'last-event-id': cursor };
-    const answer = await open({ accept: 'text/event-stream', ...last }, either);
+    const answer = await open({ accept: 'text/event-stream', ...last }, combined);
     connected();
-    if (answer.body === null) throw new KsiUnreachableError(url, new Error('an answer without a body'));
-    yield* readServerSentEvents(answer.body, heard);
+    if (answer.body === null) throw new KsiUnreachableError(url, new Error('the answer has no body'));
+    yield* readServerSentEvents(answer.body, resetTimer);
   } finally {
     clearTimeout(timer);
     release();

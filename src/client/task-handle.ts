@@ -11,16 +11,16 @@ import { completed, outcomeOf } from './outcome.js';
 import { listing } from './listing.js';
 import type { CallOptions, FollowOptions, Transport } from './transport.js';
 
-/** From the beginning of all that is kept. */
+/** The cursor before the oldest stored event. */
 const BEGINNING = '0';
 
 /**
- * One task, to be followed and steered. It holds no connection of its own: forget it, or `await using` it, which cancels a task that
- * has not ended.
+ * A handle to follow and steer one task. It holds no connection, so it needs no cleanup. With `await using`, the end of the scope cancels
+ * the task unless it has ended.
  */
 export class TaskHandle implements AsyncDisposable {
   readonly task_id: string;
-  /** A cursor from before its first event; undefined where it isn't known, and all that is kept is looked through. */
+  /** A cursor just before the task's first event. If undefined, reads start at the oldest stored event, which takes longer. */
   readonly since: string | undefined;
   readonly #transport: Transport;
   #ended = false;
@@ -31,12 +31,12 @@ export class TaskHandle implements AsyncDisposable {
     this.since = since;
   }
 
-  /** As it is now. @throws {KsiError} `not_found` */
+  /** The current state of the task. @throws {KsiError} `not_found` */
   get(options: CallOptions = {}): Promise<Task> {
     return this.#transport.call('task', { id: this.task_id }, options);
   }
 
-  /** Its events, past and to come, to its outcome; a broken connection is resumed with no gap and no repeat. @throws {KsiError} */
+  /** Yields the past and future events of the task, up to its outcome. A broken connection is resumed with no missed or duplicate events. @throws {KsiError} `not_found` */
   async *events(options: FollowOptions = {}): AsyncGenerator<EventEnvelope> {
     for await (const event of this.#transport.taskEvents(this.task_id, { since: this.since, ...options })) {
       if (outcomeOf(event) !== undefined) this.#ended = true;
@@ -45,28 +45,28 @@ export class TaskHandle implements AsyncDisposable {
   }
 
   /**
-   * The text of the answer as Claude writes it, nothing missed and nothing twice, to its end; of a task that ran again after a lost
-   * attempt, what that one had written first.
-   * @throws {KsiTaskError} at its end: the task is not completed. @throws {KsiGapError} its text is no longer kept. @throws {KsiError}
+   * Yields the text of the answer as Claude writes it, with nothing missed or repeated. After a lost attempt, the text of the next attempt
+   * follows the text of the lost one.
+   * @throws {KsiTaskError} at the end, if the task is not completed. @throws {KsiGapError} if the text is no longer stored. @throws {KsiError}
    */
   async *text(options: CallOptions = {}): AsyncGenerator<string> {
     if (this.since === undefined) await this.get(options);
     const answer = new AnswerText();
     const messages = this.#toOutcome([SUBJECT.taskAll(this.task_id), SUBJECT.live(this.task_id)], options);
-    let given = false;
+    let hasText = false;
     try {
       for (;;) {
         const { done, value } = await messages.next();
         if (done === true) {
           const task = completed(value);
-          const { output } = given || task.output_ref === undefined ? task : { output: await this.output(options) };
-          if (!given && typeof output?.['result'] === 'string') yield output['result'];
+          const { output } = hasText || task.output_ref === undefined ? task : { output: await this.output(options) };
+          if (!hasText && typeof output?.['result'] === 'string') yield output['result'];
           return;
         }
         if (isGap(value)) throw new KsiGapError(value);
-        const text = answer.take(value);
+        const text = answer.add(value);
         if (text === '') continue;
-        given = true;
+        hasText = true;
         yield text;
       }
     } finally {
@@ -75,9 +75,9 @@ export class TaskHandle implements AsyncDisposable {
   }
 
   /**
-   * Waits for its outcome, however long that takes: give a `signal` to wait no longer.
-   * @returns the completed task. @throws {KsiTaskError} it is failed, cancelled or expired; the error has the task.
-   * @throws {KsiError} @throws the signal's reason.
+   * Waits for the outcome, without a limit of time unless you pass a `signal`.
+   * @returns the completed task, with its output whatever its size.
+   * @throws {KsiTaskError} if the task failed, was cancelled or expired; `error.task` is the task. @throws {KsiError} @throws the signal's reason
    */
   async result(options: CallOptions = {}): Promise<Task> {
     const task = await this.#completed(options);
@@ -85,7 +85,7 @@ export class TaskHandle implements AsyncDisposable {
     return { ...task, output: await this.output(options) };
   }
 
-  /** Claude's result object, of any size. @throws {KsiError} `not_found`: it has none. */
+  /** Claude's `result` object, whatever its size. @throws {KsiError} `not_found` if the task has no output */
   output(options: CallOptions = {}): Promise<NonNullable<Task['output']>> {
     return this.#transport.call('task_output', { id: this.task_id }, options);
   }
@@ -100,28 +100,28 @@ export class TaskHandle implements AsyncDisposable {
     }
   }
 
-  /** Cancels it in any state. @returns it, cancelled. @throws {KsiError} `task_ended`: it has another outcome. */
+  /** Cancels the task in any state. @returns the cancelled task. @throws {KsiError} `task_ended` if it has another outcome */
   cancel(options: CallOptions = {}): Promise<Task> {
     return this.#transport.call('cancel', { id: this.task_id }, options);
   }
 
-  /** Has Claude end its turn; the outcome follows. @throws {KsiError} `not_running` */
+  /** Makes Claude end its turn. Resolves once Claude has received the request; the outcome follows. @throws {KsiError} `not_running` */
   interrupt(options: CallOptions = {}): Promise<Task> {
     return this.#transport.call('interrupt', { id: this.task_id }, options);
   }
 
-  /** Says more to Claude while it works. @throws {KsiError} `not_running` */
+  /** Sends text to Claude while it works. Resolves once Claude has received it. @throws {KsiError} `not_running` */
   input(text: string, options: CallOptions = {}): Promise<Task> {
     return this.#transport.call('input', { id: this.task_id, text }, options);
   }
 
-  /** What Claude wants to be allowed in it now, those asked first first. @throws {KsiError} */
+  /** The pending approvals of this task, oldest first. @throws {KsiError} */
   async approvals(options: CallOptions = {}): Promise<Approval[]> {
     const approvals = await listing(this.#transport, 'approvals', {}, options).all();
     return approvals.filter(({ task_id: id }) => id === this.task_id);
   }
 
-  /** Allows it, or answers what `answer` says. @throws {KsiError} `already_answered` */
+  /** Answers an approval. Default: allow. @throws {KsiError} `already_answered` */
   approve(
     approvalId: string,
     answer: ApprovalAnswer = { decision: 'allow' },
@@ -130,34 +130,34 @@ export class TaskHandle implements AsyncDisposable {
     return this.#transport.call('approve', { id: approvalId, ...answer }, options);
   }
 
-  /** Runs it, which must have ended, again as a new task. @throws {KsiError} `not_ended`, `not_retryable` */
+  /** Runs the ended task again, as a new task in the same session. @throws {KsiError} `not_ended`, `not_retryable` */
   async retry(options: CallOptions = {}): Promise<SpawnedTask> {
     return new SpawnedTask(this.#transport, await this.#transport.call('retry', { id: this.task_id }, options));
   }
 
-  /** Cancels it unless it has ended, so that none goes on that nobody waits for. */
+  /** Cancels the task unless it has ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#ended) return;
     try {
       await this.cancel();
     } catch (error) {
-      if (!(error instanceof KsiError) || !OVER.has(error.code)) throw error;
+      if (!(error instanceof KsiError) || !ENDED_CODES.has(error.code)) throw error;
     }
   }
 
-  /** Follows subjects of it. @returns the task once it has ended. */
+  /** Yields the messages of the task on these subjects. @returns the ended task */
   async *#toOutcome(subjects: readonly string[], options: CallOptions): AsyncGenerator<EventMessage, Task> {
     const since = this.since ?? BEGINNING;
     for await (const message of this.#transport.events({ ...options, subjects, since })) {
       const outcome = isEvent(message) ? outcomeOf(message) : undefined;
       if (outcome !== undefined) {
         this.#ended = true;
-        // What answers may be a moment behind the event.
+        // The API's read model may be behind the event.
         return { ...(await this.get(options)), ...outcome };
       }
-      // Its outcome may be among what is gone: to wait for it could be for ever.
-      const gone = isGap(message) || (isEvent(message) && message.type === 'TASK_DELETED');
-      const task = gone ? await this.get(options) : undefined;
+      // The outcome may be among the deleted events, so check the task: the wait might never end.
+      const isOutcomeLost = isGap(message) || (isEvent(message) && message.type === 'TASK_DELETED');
+      const task = isOutcomeLost ? await this.get(options) : undefined;
       yield message;
       if (task?.ended_at !== undefined) return task;
     }
@@ -166,11 +166,11 @@ export class TaskHandle implements AsyncDisposable {
   }
 }
 
-const OVER: ReadonlySet<string> = new Set(['task_ended', 'not_found']);
+const ENDED_CODES: ReadonlySet<string> = new Set(['task_ended', 'not_found']);
 
-/** A task that was just accepted. */
+/** A handle of a task that this client created. */
 export class SpawnedTask extends TaskHandle {
-  /** What KSI answered. */
+  /** KSI's answer. */
   readonly accepted: SpawnAccepted;
   readonly session_id: string;
   declare readonly since: string;

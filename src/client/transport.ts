@@ -3,37 +3,37 @@ import type { AnswerOf, OperationName, RequestOf } from '../../contracts/api/ope
 import type { EventMessage } from './event-message.js';
 
 export interface CallOptions {
-  /** Ends the wait for the answer, with its reason. */
+  /** Stops waiting for the answer. The method then throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Told of each failure that is met by trying the same again, before that. */
+  /** Called before each retry, with the error of the failed try. */
   readonly onRetry?: ((error: Error) => void) | undefined;
 }
 
 export interface KeyedOptions extends CallOptions {
-  /** 1 to 255 visible ASCII characters. Requests with the same one and the same body make one task, within 24 h. Default: a new one. */
+  /** 1 to 255 visible ASCII characters. Within 24 h, requests with the same key and body have one effect and the same answer. Default: a random key. */
   readonly idempotencyKey?: string | undefined;
 }
 
 export interface FollowOptions extends CallOptions {
-  /** Cursor of the last event seen: what came after it is given first. */
+  /** The cursor of the last event that you have seen. The events after it come first. */
   readonly since?: string | undefined;
 }
 
 export interface EventsOptions extends FollowOptions {
-  /** Patterns below `ksi.events.` and `ksi.live.` (partial text); `*` stands for one token, `>` for the rest. Default: all events. */
+  /** Subject patterns that start with `ksi.events.` or, for deltas, `ksi.live.`. `*` matches one token, `>` all remaining ones. Default: all events. */
   readonly subjects?: readonly string[] | undefined;
 }
 
-/** The way to a cluster, over HTTP or NATS: what the resources of a client are built on. */
+/** The connection of a client to KSI, over HTTP or NATS. All resources use it. */
 export interface Transport {
-  /** Where it goes. */
+  /** The address of the API or broker. */
   readonly url: string;
-  /** @throws {KsiError} an error that KSI answers. @throws {KsiUnreachableError} no answer. @throws the signal's reason. */
+  /** Calls an operation. @throws {KsiError} if KSI answers with an error. @throws {KsiUnreachableError} if it does not answer. @throws the signal's reason */
   call<N extends OperationName>(name: N, request: RequestOf<N>, options?: KeyedOptions): Promise<AnswerOf<N>>;
-  /** A task's events, past and to come, to its outcome; a broken connection is resumed with no gap and no repeat. */
+  /** Yields the past and future events of a task, up to its outcome. A broken connection is resumed with no missed or duplicate events. */
   taskEvents(id: string, options?: FollowOptions): AsyncGenerator<EventEnvelope>;
-  /** Events and partial text as they come, until `signal` aborts; a broken connection is resumed with no gap and no repeat. */
+  /** Yields events and deltas as they happen, until `signal` aborts. A broken connection is resumed with no missed or duplicate events; deltas can be missed. */
   events(options?: EventsOptions): AsyncGenerator<EventMessage>;
-  /** Ends all that is open. Idempotent. */
+  /** Closes all connections and ends open requests and iterators. Idempotent. */
   close(): Promise<void>;
 }

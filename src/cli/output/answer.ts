@@ -73,7 +73,7 @@ export class AnswerText {
 
   #write(texts: readonly NewText[]): Piece[] {
     return texts.flatMap(({ text, how }) => {
-      const ended = how === 'anew' ? this.end() : [];
+      const ended = how === 'restarts' ? this.end() : [];
       // A blank line separates messages.
       const apart: Piece[] = this.#any && how === 'begins' && !this.#open ? [{ to: 'stdout', text: '\n' }] : [];
       this.#any = true;

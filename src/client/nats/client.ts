@@ -2,8 +2,8 @@ import { KsiApi } from '../api.js';
 import { NatsTransport, type KsiNatsOptions } from './transport.js';
 
 /**
- * The same client straight over the broker: `ksi.api.<operation>` and the event stream itself. It acts as the cluster's own operator, and
- * sees what belongs to all owners. It connects when it is first used, and comes back by itself.
+ * A client that connects directly to the broker. It calls the NATS service `ksi.api.<operation>` and reads events from their stream. It has the
+ * rights of the cluster's operator and sees all owners. It connects at first use and reconnects automatically.
  */
 export class KsiNatsClient extends KsiApi {
   constructor(options: KsiNatsOptions) {

@@ -5,24 +5,24 @@ import { BUCKET } from '../../../contracts/wire/names.js';
 import { defined } from '../../defined.js';
 
 export interface NatsConnectionOptions {
-  /** The broker's address, as `nats://127.0.0.1:4222`, or those of several servers of it; `tls://` demands TLS. */
+  /** The broker's address, such as `nats://127.0.0.1:4222`, or the addresses of its servers. `tls://` requires TLS. */
   readonly servers: string | readonly string[];
-  /** The NKey seed of a user, as it stands in `.ksi/nats/operator.nk`. */
+  /** The NKey seed of a broker user: the content of `.ksi/nats/operator.nk`. */
   readonly credentials?: string | undefined;
-  /** What the subjects begin with that the user may receive answers on, as `_INBOX_operator`. */
+  /** The prefix of the inbox subjects that the user may subscribe to, such as `_INBOX_operator`. Default: `_INBOX`. */
   readonly inboxPrefix?: string | undefined;
-  /** Certificates (PEM) that the broker's must be signed by; demands TLS. */
+  /** The CA certificates (PEM) that the broker's certificate must be signed by. Requires TLS. */
   readonly ca?: string | undefined;
-  /** Shown in the broker's list of connections. Default: `ksi-client`. */
+  /** The name of the connection at the broker. Default: `ksi-client`. */
   readonly name?: string | undefined;
 }
 
-/** A connection, and what is made with it. */
+/** A connection with its JetStream clients. */
 export interface Connected {
   readonly nc: NatsConnection;
   readonly js: JetStreamClient;
   readonly jsm: JetStreamManager;
-  /** Of the bodies of events that are too large for a message. */
+  /** Opens the object store with the bodies of events that are too large for a message. */
   readonly bodies: () => Promise<ObjectStore>;
 }
 

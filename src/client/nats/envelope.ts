@@ -11,7 +11,7 @@ interface StoredMessage {
 
 const DECODER = new TextDecoder();
 
-/** An event as the bridges of an API give it: with its place in the stream, and the body that was too large for a message. */
+/** Converts a stored event to the form in which the API sends it: with its sequence, cursor and subject, and with its body if that is a blob. */
 export async function envelopeOf(
   { seq, subject, data }: StoredMessage,
   incarnation: string,
@@ -19,18 +19,18 @@ export async function envelopeOf(
 ): Promise<EventEnvelope> {
   const event = JSON.parse(DECODER.decode(data)) as StoredEvent;
   const { ref, ...rest } = event.data as Record<string, unknown> & { readonly ref?: BlobRef };
-  const whole = ref === undefined ? event.data : await fetched(event.type, rest, ref, bodies);
+  const whole = ref === undefined ? event.data : await withFetchedBody(event.type, rest, ref, bodies);
   return { ...event, data: whole, seq, cursor: encodeCursor({ incarnation, seq }), subject };
 }
 
-async function fetched(
+async function withFetchedBody(
   type: string,
   data: Record<string, unknown>,
   ref: BlobRef,
   bodies: Connected['bodies'],
 ): Promise<Record<string, unknown>> {
   const body = await (await bodies()).getBlob(ref.name);
-  // The body is gone, the fact is not: it is told with its reference.
+  // The body was deleted, but the event was not. Keep the reference.
   if (body === null) return { ...data, ref };
   return withBody(type, data, JSON.parse(DECODER.decode(body)));
 }

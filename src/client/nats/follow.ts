@@ -18,8 +18,8 @@ interface FollowedSubjects {
 const isLive = (subject: string): boolean => subject.startsWith('ksi.live.');
 
 /**
- * Events by an ordered consumer, which the broker's client makes anew from the last one when it breaks; and partial text as it is
- * published. Ends when `signal` aborts. @throws {KsiError} `invalid_cursor`, `cursor_gone`
+ * Yields events from an ordered consumer, which nats.js re-creates after a break, and deltas as they are published. Ends when `signal` aborts.
+ * @throws {KsiError} `invalid_cursor`, `cursor_gone`
  */
 export async function* followSubjects(
   connected: Connected,
@@ -47,7 +47,7 @@ export async function* followSubjects(
   }
 }
 
-/** Fills the queue with events. @returns how to stop that. */
+/** Fills the queue with events. @returns a function that stops this */
 async function pump(
   connected: Connected,
   { subjects, since }: FollowedSubjects,
@@ -90,16 +90,16 @@ async function fill(
   }
 }
 
-/** After an outage the stream may be another one: to wait in it for what comes after our place could be for ever. */
+/** Ends the queue if the stream was re-created during an outage: sequences in the new stream are smaller, so the consumer might wait forever. */
 function watchStream({ nc, jsm }: Connected, incarnation: string, queue: MessageQueue<EventMessage>): () => void {
   const statuses = nc.status();
   void (async () => {
     for await (const { type } of statuses) {
       if (type !== 'reconnect') continue;
-      // One that can't be had is asked for again after the next outage.
+      // If this fails, the next reconnect checks again.
       const info = await jsm.streams.info(STREAM.events).catch(() => undefined);
       if (info !== undefined && incarnationOf(info.created) !== incarnation)
-        queue.end(refusal('cursor_gone', 'The event stream was made anew'));
+        queue.end(refusal('cursor_gone', 'The event stream was re-created'));
     }
   })();
   return () => (statuses as unknown as { stop(): void }).stop();
@@ -113,15 +113,15 @@ async function positionOf({ jsm }: Connected): Promise<StreamPosition & { firstS
 async function sequenceOf(cursor: string, known: StreamPosition, connected: Connected): Promise<number> {
   const seq = await settledSequence(cursor, known, () => positionOf(connected));
   if (typeof seq === 'number') return seq;
-  throw refusal(seq, `\`${cursor.slice(0, 64)}\` cannot be gone on from`);
+  throw refusal(seq, `Cannot continue from the cursor \`${cursor.slice(0, 64)}\``);
 }
 
-function refusal(code: ApiErrorCode, what: string): KsiError {
+function refusal(code: ApiErrorCode, message: string): KsiError {
   const { status, title, next } = API_ERRORS[code];
-  return new KsiError(status, { type: `urn:ksi:error:${code}`, title, status, code, detail: `${what}. ${next}` });
+  return new KsiError(status, { type: `urn:ksi:error:${code}`, title, status, code, detail: `${message}. ${next}` });
 }
 
-/** Holds up whoever passes while it is shut. */
+/** Backpressure: `passed` waits while the gate is shut. */
 class Gate {
   #open: Promise<void> | undefined;
   #release: (() => void) | undefined;

@@ -1,5 +1,5 @@
 /**
- * KSI's client for those who connect straight to the broker.
+ * KSI's client for direct connections to the broker.
  * @packageDocumentation
  */
 export { KsiNatsClient } from './client.js';

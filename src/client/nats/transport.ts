@@ -17,17 +17,17 @@ import { openConnection, type Connected, type NatsConnectionOptions } from './co
 import { followSubjects } from './follow.js';
 
 export interface KsiNatsOptions extends NatsConnectionOptions {
-  /** How often a request is repeated at the most: one that is refused for a time (429), or whose answer is lost. Default: 5. */
+  /** The maximum number of retries of a request that was refused for now (429) or whose answer was lost. Default: 5. */
   readonly retries?: number | undefined;
-  /** How long an answer may take, in ms; beside what a spawn's own `wait` says. Default: 30,000. */
+  /** Milliseconds to wait for an answer. The `wait` of a request is added. Default: 30,000. */
   readonly timeoutMs?: number | undefined;
 }
 
 const TIMEOUT_MS = 30_000;
-/** From the beginning of all that is kept. */
+/** The cursor before the oldest stored event. */
 const BEGINNING = '0';
 
-/** KSI's NATS service and its event stream. */
+/** Calls KSI's NATS service and reads its event stream. */
 export class NatsTransport implements Transport {
   readonly url: string;
   readonly #options: KsiNatsOptions;
@@ -48,9 +48,9 @@ export class NatsTransport implements Transport {
     const { retries = DEFAULT_RETRIES } = this.#options;
     const { signal, release } = linked(options.signal, this.#closing.signal);
     try {
-      const ask = async (key: string | undefined): Promise<AnswerOf<N>> =>
-        answerIn(route, await this.#ask(name, request, key, signal)) as AnswerOf<N>;
-      return await repeated(ask, { route, request, options: { ...options, signal }, retries });
+      const send = async (key: string | undefined): Promise<AnswerOf<N>> =>
+        answerIn(route, await this.#request(name, request, key, signal)) as AnswerOf<N>;
+      return await repeated(send, { route, request, options: { ...options, signal }, retries });
     } finally {
       release();
     }
@@ -59,14 +59,14 @@ export class NatsTransport implements Transport {
   async *taskEvents(id: string, options: FollowOptions = {}): AsyncGenerator<EventEnvelope> {
     const subject = SUBJECT.taskAll(id);
     const task = await this.call('task', { id }, options);
-    // Of a task that has ended there is nothing to wait for beyond what is stored.
-    const last = task.ended_at === undefined ? Infinity : await this.#lastOf(subject);
+    // An ended task has no events after the last stored one.
+    const lastSeq = task.ended_at === undefined ? Infinity : await this.#lastSequence(subject);
     const since = options.since ?? BEGINNING;
-    if (last <= Number(since.split('-').at(-1))) return;
+    if (lastSeq <= Number(since.split('-').at(-1))) return;
     for await (const message of this.events({ ...options, subjects: [subject], since })) {
       if (!isEvent(message)) continue;
       yield message;
-      if (outcomeOf(message) !== undefined || message.seq >= last) return;
+      if (outcomeOf(message) !== undefined || message.seq >= lastSeq) return;
     }
     options.signal?.throwIfAborted();
     throw closed();
@@ -78,7 +78,7 @@ export class NatsTransport implements Transport {
     try {
       yield* followSubjects(await this.#connect(), { subjects, since, signal });
     } catch (error) {
-      if (!signal.aborted) throw this.#asOurs(error, signal);
+      if (!signal.aborted) throw this.#toClientError(error, signal);
     } finally {
       release();
     }
@@ -86,14 +86,14 @@ export class NatsTransport implements Transport {
 
   async close(): Promise<void> {
     this.#closing.abort(closed());
-    const connected = await this.#connected?.catch(() => undefined); // It was told to whoever waited for it.
+    const connected = await this.#connected?.catch(() => undefined); // The caller that connected got the error.
     await connected?.nc.close();
   }
 
-  async #ask(name: OperationName, request: object, key: string | undefined, signal: AbortSignal): Promise<Msg> {
+  async #request(name: OperationName, request: object, key: string | undefined, signal: AbortSignal): Promise<Msg> {
     const { timeoutMs = TIMEOUT_MS } = this.#options;
     const { wait = 0 } = request as { readonly wait?: number };
-    const aborted = new AbortController();
+    const done = new AbortController();
     try {
       signal.throwIfAborted();
       const { nc } = await this.#connect();
@@ -101,11 +101,11 @@ export class NatsTransport implements Transport {
         timeout: timeoutMs + wait * 1_000,
         ...(key === undefined ? {} : { headers: headersWith(key) }),
       });
-      return await Promise.race([answer, rejectionBy(signal, aborted.signal)]);
+      return await Promise.race([answer, rejectionBy(signal, done.signal)]);
     } catch (error) {
-      throw this.#asOurs(error, signal);
+      throw this.#toClientError(error, signal);
     } finally {
-      aborted.abort();
+      done.abort();
     }
   }
 
@@ -118,19 +118,19 @@ export class NatsTransport implements Transport {
     return this.#connected;
   }
 
-  async #lastOf(subject: string): Promise<number> {
+  async #lastSequence(subject: string): Promise<number> {
     const { jsm } = await this.#connect();
     const last = await jsm.streams.getMessage(STREAM.events, { last_by_subj: subject });
     return last?.seq ?? 0;
   }
 
-  #asOurs(error: unknown, signal: AbortSignal): unknown {
+  #toClientError(error: unknown, signal: AbortSignal): unknown {
     if (signal.aborted) return signal.reason;
     if (error instanceof KsiError) return error;
     if (error instanceof errors.PermissionViolationError)
       return new KsiError(403, {
         type: 'urn:ksi:error:forbidden',
-        title: 'The user may not do this',
+        title: 'The broker user lacks a permission',
         status: 403,
         code: 'forbidden',
         detail: `${error.message}. Connect as the operator.`,
@@ -145,14 +145,14 @@ function headersWith(key: string): MsgHdrs {
   return all;
 }
 
-/** Rejects with the signal's reason, unless it is too late for that. */
-const rejectionBy = (signal: AbortSignal, over: AbortSignal): Promise<never> =>
+/** Rejects with the signal's reason when it aborts, until `done` aborts. */
+const rejectionBy = (signal: AbortSignal, done: AbortSignal): Promise<never> =>
   new Promise((_resolve, reject) => {
-    const forget = onAbort(signal, () => reject(signal.reason as Error));
-    over.addEventListener('abort', forget);
+    const unsubscribe = onAbort(signal, () => reject(signal.reason as Error));
+    done.addEventListener('abort', unsubscribe);
   });
 
-/** @throws {KsiError} that the message says. */
+/** Parses an answer. @throws {KsiError} if it is an error */
 function answerIn({ text }: Route, message: Msg): unknown {
   const status = Number(message.headers?.get('Nats-Service-Error-Code') ?? 0);
   if (status === 0) {

@@ -1,6 +1,6 @@
 import type { Platform, Socket, SocketListener } from './platform.js';
 
-/** What is used of a browser's own WebSocket. */
+/** The part of a browser's WebSocket that this client uses. */
 interface BrowserSocket {
   readonly readyState: number;
   addEventListener(type: 'open', listener: () => void): void;
@@ -11,18 +11,22 @@ interface BrowserSocket {
 }
 
 const OPEN = 1;
-/** It was never open, or broke: browsers say no more than this. */
+/** The close code after a failed or broken connection. Browsers give no details. */
 const ABNORMAL = 1006;
 
-/** A browser, whose connections are its own. */
+/** Browsers. The browser manages the HTTP connections. */
 export class BrowserPlatform implements Platform {
   readonly needsTickets = true;
   readonly #sockets = new Set<Socket>();
 
   fetch(url: string, init: RequestInit): Promise<Response> {
-    // The token is all that lets one in: neither cookies nor a cache have a part in it.
-    const plain: RequestInit & { readonly cache: string } = { ...init, credentials: 'omit', cache: 'no-store' };
-    return globalThis.fetch(url, plain);
+    // The token is the only credential, so send no cookies. Answers must not be cached.
+    const withoutCookies: RequestInit & { readonly cache: string } = {
+      ...init,
+      credentials: 'omit',
+      cache: 'no-store',
+    };
+    return globalThis.fetch(url, withoutCookies);
   }
 
   openSocket(url: string, _token: string, listener: SocketListener): Socket {
@@ -40,7 +44,7 @@ export class BrowserPlatform implements Platform {
       if (!ended) listener.message(String(data));
     });
     socket.addEventListener('close', ({ code, reason }) =>
-      close(code === ABNORMAL ? new Error(reason === '' ? 'the WebSocket broke' : reason) : undefined),
+      close(code === ABNORMAL ? new Error(reason === '' ? 'the WebSocket connection failed' : reason) : undefined),
     );
     const end = (): void => {
       socket.close();
@@ -50,7 +54,7 @@ export class BrowserPlatform implements Platform {
       send: (text) => {
         if (socket.readyState === OPEN) socket.send(text);
       },
-      // There is no way to slow it down: it is resumed where the reader has come to.
+      // A browser cannot pause a WebSocket. The client reconnects later, from the last event that was read.
       pause: end,
       resume: () => undefined,
       end,

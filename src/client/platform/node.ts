@@ -2,7 +2,7 @@ import type { Agent } from 'undici';
 import type { WebSocket } from 'ws';
 import type { Platform, Socket, SocketListener } from './platform.js';
 
-/** Node, with a pool of connections of its own. What it needs is loaded when it is first used: it takes longer than a small command does. */
+/** Node, with its own connection pool. `undici` and `ws` are loaded at first use, because loading them takes longer than a short CLI command. */
 export class NodePlatform implements Platform {
   readonly needsTickets = false;
   readonly #sockets = new Set<NodeSocket>();
@@ -43,9 +43,9 @@ interface Pool {
 
 async function openPool(): Promise<Pool> {
   const { Agent, fetch } = await import('undici');
-  // Streams of events are silent for long: who reads them watches over them. Answers may wait for a task's outcome.
+  // No timeouts: event streams can be silent for long and have their own check, and an answer may wait for a task's outcome.
   const agent = new Agent({ bodyTimeout: 0, headersTimeout: 0 });
-  // Its own types of the standard's objects differ in nothing that matters from those of Node.
+  // undici's types of `fetch` differ from Node's, but not in a way that matters here.
   const request = fetch as unknown as (url: string, init: object) => Promise<Response>;
   return { fetch: (url, init) => request(url, { ...init, dispatcher: agent }), agent };
 }

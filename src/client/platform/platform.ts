@@ -1,32 +1,32 @@
-/** What a client needs of where it runs, and Node and browsers have each in their own way. */
+/** The functions that differ between Node and browsers. */
 export interface Platform {
-  /** Whether a WebSocket can carry no header, so that it is let in by a ticket. */
+  /** Whether WebSockets need a ticket, because they cannot send the token as a header. */
   readonly needsTickets: boolean;
-  /** As the `fetch` of the standard. */
+  /** The standard `fetch`. */
   fetch(url: string, init: RequestInit): Promise<Response>;
-  /** Opens a WebSocket. Nothing of it throws: what goes wrong is told to `listener`. */
+  /** Opens a WebSocket. Never throws: `listener` gets all errors. */
   openSocket(url: string, token: string, listener: SocketListener): Socket;
-  /** Ends its connections. Idempotent. */
+  /** Closes all connections. Idempotent. */
   close(): Promise<void>;
 }
 
 export interface Socket {
-  /** Does nothing unless it is open. */
+  /** Sends a frame. Does nothing unless the socket is open. */
   send(text: string): void;
-  /** The reader is behind: as little as possible more, until `resume`. */
+  /** Stops receiving until `resume`, because the reader is behind. May end the connection. */
   pause(): void;
   resume(): void;
-  /** At once. */
+  /** Closes the connection at once. */
   end(): void;
 }
 
 export interface SocketListener {
   opened(): void;
   message(text: string): void;
-  /** There was a sign of life, of the protocol's own. */
+  /** A ping arrived. */
   alive(): void;
-  /** It was refused with an HTTP answer, where that can be seen. */
+  /** KSI refused the upgrade with an HTTP answer. Browsers do not report this. */
   refused(status: number, body: string): void;
-  /** Always the last, and with the error if there was one. */
+  /** The last call. `error` is undefined after a normal close. */
   closed(error: unknown): void;
 }

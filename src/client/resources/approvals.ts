@@ -8,7 +8,7 @@ import type {
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
-/** What Claude wants to be allowed, in tasks that were spawned with `approvals: true`. */
+/** The approvals that tasks with `approvals: true` need. */
 export class Approvals {
   readonly #transport: Transport;
 
@@ -16,22 +16,22 @@ export class Approvals {
     this.#transport = transport;
   }
 
-  /** Those that are open now, those asked first first. */
+  /** Lists the pending approvals, oldest first. */
   list(query: ApprovalsQuery = {}, options: CallOptions = {}): Listing<ApprovalPage> {
     return listing(this.#transport, 'approvals', query, options);
   }
 
-  /** What is allowed without asking again, by answers with `always`. */
+  /** Lists the rules that allow tool calls without an approval. An answer with `always` creates a rule. */
   rules(query: ApprovalRulesQuery = {}, options: CallOptions = {}): Listing<ApprovalRulePage> {
     return listing(this.#transport, 'approval_rules', query, options);
   }
 
-  /** Revokes a rule. @throws {KsiError} `not_found` */
+  /** Revokes an approval rule. @throws {KsiError} `not_found` */
   async revoke(ruleId: string, options: CallOptions = {}): Promise<void> {
     await this.#transport.call('approval_rule_delete', { id: ruleId }, options);
   }
 
-  /** Allows or refuses one; the first answer holds. @throws {KsiError} `already_answered` */
+  /** Allows or denies a tool call. The first answer counts. @throws {KsiError} `already_answered` */
   answer(id: string, answer: ApprovalAnswer, options: CallOptions = {}): Promise<ApprovalResolved> {
     return this.#transport.call('approve', { id, ...answer }, options);
   }

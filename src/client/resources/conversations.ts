@@ -29,33 +29,33 @@ export class Conversations {
     return new ConversationHandle(this.#transport, id);
   }
 
-  /** Newest first. */
+  /** Lists conversations, newest first. */
   list(query: ConversationsQuery = {}, options: CallOptions = {}): Listing<ConversationPage> {
     return listing(this.#transport, 'conversations', query, options);
   }
 
-  /** The participants, whose turn it is, who speaks next, and the cost. @throws {KsiError} `not_found` */
+  /** Gets a conversation: its participants, the current turn, the next speaker and the cost. @throws {KsiError} `not_found` */
   get(id: string, options: CallOptions = {}): Promise<Conversation> {
     return this.#transport.call('conversation', { id }, options);
   }
 
-  /** The transcript. @throws {KsiError} `not_found` */
+  /** Gets the transcript. @throws {KsiError} `not_found` */
   async transcript(id: string, options: CallOptions = {}): Promise<ConversationTranscript> {
     const text = await this.#transport.call('conversation_transcript', { id, format: 'json' }, options);
     return JSON.parse(text) as ConversationTranscript;
   }
 
-  /** The transcript as Markdown. @throws {KsiError} `not_found` */
+  /** Gets the transcript as Markdown. @throws {KsiError} `not_found` */
   markdown(id: string, options: CallOptions = {}): Promise<string> {
     return this.#transport.call('conversation_transcript', { id, format: 'markdown' }, options);
   }
 
-  /** Begins no further turns until `resume`. The current turn continues. @throws {KsiError} `conversation_ended` */
+  /** Pauses the conversation: the current turn completes, and the next one waits for `resume`. @throws {KsiError} `conversation_ended` */
   pause(id: string, options: CallOptions = {}): Promise<Conversation> {
     return this.#transport.call('conversation_pause', { id }, options);
   }
 
-  /** @throws {KsiError} `conversation_ended` */
+  /** Continues a paused conversation. @throws {KsiError} `conversation_ended` */
   resume(id: string, options: CallOptions = {}): Promise<Conversation> {
     return this.#transport.call('conversation_resume', { id }, options);
   }
@@ -66,8 +66,8 @@ export class Conversations {
   }
 
   /** Adds a line, which the agents read at their next turns. @throws {KsiError} `conversation_ended` */
-  say(id: string, said: string | SayRequest, options: CallOptions = {}): Promise<Conversation> {
-    const request = typeof said === 'string' ? { text: said } : said;
+  say(id: string, line: string | SayRequest, options: CallOptions = {}): Promise<Conversation> {
+    const request = typeof line === 'string' ? { text: line } : line;
     return this.#transport.call('conversation_say', { id, ...request }, options);
   }
 

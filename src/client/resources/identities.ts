@@ -8,7 +8,7 @@ import type {
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
-/** Who your agents are to people. */
+/** The identities of your agents: names, roles and traits for display. */
 export class Identities {
   readonly #transport: Transport;
 
@@ -16,27 +16,27 @@ export class Identities {
     this.#transport = transport;
   }
 
-  /** What is not said goes by the role. @throws {KsiError} `identity_exists` */
+  /** Gives an agent an identity. Absent fields get defaults that match the role. @throws {KsiError} `identity_exists` */
   create(request: IdentityRequest, options: CallOptions = {}): Promise<Identity> {
     return this.#transport.call('identity_create', request, options);
   }
 
-  /** @throws {KsiError} `not_found` */
+  /** Gets the identity of an agent. @throws {KsiError} `not_found` */
   get(agentId: string, options: CallOptions = {}): Promise<Identity> {
     return this.#transport.call('identity', { agent_id: agentId }, options);
   }
 
-  /** By agent_id. */
+  /** Lists identities by agent id. */
   list(query: IdentitiesQuery = {}, options: CallOptions = {}): Listing<IdentityPage> {
     return listing(this.#transport, 'identities', query, options);
   }
 
-  /** What is given replaces what was. @throws {KsiError} `not_found` */
+  /** Changes an identity. Absent fields do not change. @throws {KsiError} `not_found` */
   update(agentId: string, update: IdentityUpdate, options: CallOptions = {}): Promise<Identity> {
     return this.#transport.call('identity_update', { agent_id: agentId, ...update }, options);
   }
 
-  /** @throws {KsiError} `not_found` */
+  /** Removes the identity of an agent. @throws {KsiError} `not_found` */
   remove(agentId: string, options: CallOptions = {}): Promise<void> {
     return this.#transport.call('identity_remove', { agent_id: agentId }, options);
   }

@@ -3,7 +3,7 @@ import type { MessageAccepted, MessageRequest } from '../../../contracts/agents/
 import { newUuid } from '../random.js';
 import type { CallOptions, Transport } from '../transport.js';
 
-/** What agents and people say to each other. */
+/** Messages between agents and people. */
 export class Messages {
   readonly #transport: Transport;
 
@@ -12,14 +12,14 @@ export class Messages {
   }
 
   /**
-   * Resolves once the broker has stored it. It has an id from the start, so that it is one message however often it is sent: when its answer is
-   * lost it is repeated, as a spawn is. @throws {KsiError} `not_found`, `no_suitable_agent`, `no_available_agent`
+   * Sends a message. Resolves once the broker has stored it. If the answer is lost, the request is repeated; the `message_id` (default: a random
+   * UUID) prevents a duplicate. @throws {KsiError} `not_found`, `no_suitable_agent`, `no_available_agent`
    */
   send(message: MessageRequest, options: CallOptions = {}): Promise<MessageAccepted> {
     return this.#transport.call('send', { message_id: newUuid(), ...message }, options);
   }
 
-  /** What a message has led to so far, among agents, and what that cost. @throws {KsiError} `not_found` */
+  /** Gets the exchange that a message began: the messages and tasks that it has led to so far, with their cost. @throws {KsiError} `not_found` */
   exchange(id: string, options: CallOptions = {}): Promise<ExchangeView> {
     return this.#transport.call('exchange', { id }, options);
   }

@@ -1,6 +1,7 @@
 import type { DeletionPending } from '../../../contracts/retention/deletion.js';
 import type { CallOptions, Transport } from '../transport.js';
 
+/** Owners of tasks and sessions. */
 export class Owners {
   readonly #transport: Transport;
 
@@ -8,7 +9,10 @@ export class Owners {
     this.#transport = transport;
   }
 
-  /** Deletes all of an owner's tasks and sessions, open ones too, and revokes its tokens. Scope `admin`. @returns what hosts of workers have still to remove; undefined: nothing. */
+  /**
+   * Deletes all data of an owner, cancels open tasks and revokes the owner's tokens. Needs the scope `admin`.
+   * @returns the folders that workers have not deleted yet. Undefined if there are none. @throws {KsiError} `forbidden`
+   */
   delete(owner: string, options: CallOptions = {}): Promise<DeletionPending | undefined> {
     return this.#transport.call('owner_delete', { id: owner }, options);
   }

@@ -3,7 +3,7 @@ import type { PageQuery } from '../../../contracts/wire/page.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
-/** What agents can be made of. */
+/** Profiles, from which agents can be created. */
 export class Profiles {
   readonly #transport: Transport;
 
@@ -11,22 +11,22 @@ export class Profiles {
     this.#transport = transport;
   }
 
-  /** Yours, and those that are files, by name. */
+  /** Lists your profiles and the profiles in files, by name. */
   list(query: PageQuery = {}, options: CallOptions = {}): Listing<ProfilePage> {
     return listing(this.#transport, 'profiles', query, options);
   }
 
-  /** @throws {KsiError} `not_found` */
+  /** Gets a profile. @throws {KsiError} `not_found` */
   get(name: string, options: CallOptions = {}): Promise<ProfileView> {
     return this.#transport.call('profile', { name }, options);
   }
 
-  /** Keeps one of yours, in the place of what you kept under this name and of a file of it. */
+  /** Stores a profile. Replaces your profile of this name, and takes precedence over a file of the same name. */
   set(name: string, profile: Profile, options: CallOptions = {}): Promise<ProfileView> {
     return this.#transport.call('profile_set', { name, ...profile }, options);
   }
 
-  /** One of yours; a file of its name is in force again. @throws {KsiError} `not_found` */
+  /** Deletes one of your profiles. A file of the same name applies again. @throws {KsiError} `not_found` */
   delete(name: string, options: CallOptions = {}): Promise<void> {
     return this.#transport.call('profile_delete', { name }, options);
   }

@@ -4,6 +4,7 @@ import type { PageQuery } from '../../../contracts/wire/page.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
+/** Queues and workspaces. */
 export class Queues {
   readonly #transport: Transport;
 
@@ -11,12 +12,12 @@ export class Queues {
     this.#transport = transport;
   }
 
-  /** Those that the operator has defined: what stands in them, and who serves them. */
+  /** Lists the queues of KSI_QUEUES with their tasks and workers. */
   list(query: PageQuery = {}, options: CallOptions = {}): Listing<QueuePage> {
     return listing(this.#transport, 'queues', query, options);
   }
 
-  /** The workspaces in which tasks write, or for which they wait. */
+  /** Lists the workspaces that tasks write in, read or wait for. */
   workspaces(query: PageQuery = {}, options: CallOptions = {}): Listing<WorkspacePage> {
     return listing(this.#transport, 'workspaces', query, options);
   }

@@ -8,7 +8,7 @@ import type {
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
-/** How long tasks and sessions are kept. */
+/** Retention: the ages, in seconds, after which tasks and sessions are deleted. */
 export class Retention {
   readonly #transport: Transport;
 
@@ -16,22 +16,22 @@ export class Retention {
     this.#transport = transport;
   }
 
-  /** The operator's ages, your own, and those that hold. */
+  /** Gets the operator's ages, your own and the effective ones. */
   get(options: CallOptions = {}): Promise<RetentionView> {
     return this.#transport.call('retention', {}, options);
   }
 
-  /** Your own ages. Of these and the operator's, the shorter one holds. */
+  /** Replaces your own ages. For each, the shorter one of yours and the operator's applies. */
   set(ages: RetentionAges, options: CallOptions = {}): Promise<RetentionView> {
     return this.#transport.call('retention_set', ages, options);
   }
 
-  /** A dry run: what would be deleted now. */
+  /** Lists the tasks and sessions that would be deleted now. Deletes nothing. */
   preview(query: RetentionPreviewQuery = {}, options: CallOptions = {}): Listing<RetentionPreview> {
     return listing(this.#transport, 'retention_preview', query, options);
   }
 
-  /** Deletes what is old now, up to a bound. Scope `admin`, and a token that sees all owners. */
+  /** Runs retention now. One run deletes a limited number. Needs the scope `admin` and a token that sees all owners. @throws {KsiError} `forbidden` */
   run(options: CallOptions = {}): Promise<RetentionRun> {
     return this.#transport.call('retention_run', {}, options);
   }

@@ -10,7 +10,7 @@ import type {
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
-/** Conversations. One is named by its UUID or its name. */
+/** Sessions with Claude. The `id` of each method is the UUID or the name of a session. */
 export class Sessions {
   readonly #transport: Transport;
 
@@ -18,32 +18,35 @@ export class Sessions {
     this.#transport = transport;
   }
 
-  /** Those with the newest tasks first. */
+  /** Lists sessions, those with the newest tasks first. */
   list(query: SessionsQuery = {}, options: CallOptions = {}): Listing<SessionPage> {
     return listing(this.#transport, 'sessions', query, options);
   }
 
-  /** Its tasks counted, and what they took. @throws {KsiError} `session_not_found` */
+  /** Gets a session with the number and usage of its tasks. @throws {KsiError} `session_not_found` */
   get(id: string, options: CallOptions = {}): Promise<Session> {
     return this.#transport.call('session', { id }, options);
   }
 
-  /** What was said: lines of JSON as Claude Code keeps them, or Markdown. @throws {KsiError} `session_not_found` */
+  /** Gets the transcript as text: JSON lines as Claude Code stores them, or Markdown. @throws {KsiError} `session_not_found` */
   transcript(id: string, query: TranscriptQuery = {}, options: CallOptions = {}): Promise<string> {
     return this.#transport.call('session_transcript', { id, ...query }, options);
   }
 
-  /** The whole of it, subagents included. @throws {KsiError} `session_not_found` */
+  /** Exports a session with the transcripts of its subagents. @throws {KsiError} `session_not_found` */
   export(id: string, options: CallOptions = {}): Promise<SessionExport> {
     return this.#transport.call('session_export', { id }, options);
   }
 
-  /** Makes a session of yours out of what was exported. @throws {KsiError} `session_exists` */
+  /** Imports an exported session. You become its owner. @throws {KsiError} `session_exists` */
   import(session: SessionExport, options: CallOptions = {}): Promise<ImportAnswer> {
     return this.#transport.call('session_import', session, options);
   }
 
-  /** Deletes one with its transcript, folders and tasks. @returns what hosts of workers have still to remove; undefined: nothing. @throws {KsiError} `session_not_found`, `not_ended` */
+  /**
+   * Deletes a session with its transcript, working folders and tasks.
+   * @returns the folders that workers have not deleted yet. Undefined if there are none. @throws {KsiError} `session_not_found`, `not_ended`
+   */
   delete(id: string, options: CallOptions = {}): Promise<DeletionPending | undefined> {
     return this.#transport.call('session_delete', { id }, options);
   }

@@ -13,36 +13,36 @@ import { listing, type Listing } from '../listing.js';
 import type { CallOptions, FollowOptions, Transport } from '../transport.js';
 import { defined } from '../../defined.js';
 
-/** What became of a key. */
+/** A change of a key. */
 export interface SharedChange {
   readonly key: string;
   readonly owner: string;
   readonly revision: number;
   readonly deleted: boolean;
-  /** Undefined: it was deleted, or the value is too large to be told: `get` it. */
+  /** Undefined if the key was deleted, or if the value is too large for an event. Use `get` then. */
   readonly value?: unknown;
-  /** The agent that did it, if it was one. */
+  /** The agent that made the change. Absent if a person did. */
   readonly by?: string;
-  /** To go on after it: `since` of another `watch`. */
+  /** Pass it as `since` to a later `watch` to continue after this change. */
   readonly cursor: string;
 }
 
 export interface ExpectingOptions extends CallOptions {
-  /** What the key must have, 0: it must not be there; else `revision_mismatch`. Default: whatever it has. */
+  /** The expected revision of the key. 0: the key must not exist. Default: any revision. */
   readonly revision?: number | undefined;
 }
 
 export interface WatchOptions extends FollowOptions {
-  /** This key alone. */
+  /** Only this key. Default: all keys. */
   readonly key?: string | undefined;
   /** Only keys with this prefix. */
   readonly prefix?: string | undefined;
 }
 
-/** Each try loses to another change of the same key. */
+/** `update` retries after each concurrent change of the key, up to this number of tries. */
 const MAX_TRIES = 50;
 
-/** State that agents and people share: any JSON, by key. */
+/** State that agents and people share: JSON values by key. */
 export class Shared {
   readonly #transport: Transport;
 
@@ -50,19 +50,19 @@ export class Shared {
     this.#transport = transport;
   }
 
-  /** @throws {KsiError} `not_found` */
+  /** Gets the value of a key. @throws {KsiError} `not_found` */
   get(key: string, query: SharedQuery = {}, options: CallOptions = {}): Promise<SharedValue> {
     return this.#transport.call('shared_get', { key, ...query }, options);
   }
 
-  /** @throws {KsiError} `revision_mismatch` */
+  /** Sets the value of a key to any JSON. @throws {KsiError} `revision_mismatch` */
   set(key: string, value: unknown, { revision, ...options }: ExpectingOptions = {}): Promise<SharedEntry> {
     return this.#transport.call('shared_set', defined({ key, value, revision }), options);
   }
 
   /**
-   * Sets what `change` makes of the value that is there (undefined: none), again as often as somebody else changes it meanwhile: no change is
-   * lost. @throws {KsiError} @throws whatever `change` does.
+   * Changes a value atomically. `change` gets the current value (undefined if the key does not exist) and returns the new one. After a concurrent
+   * change, it is called again, up to 50 times. @throws {KsiError} `revision_mismatch` after the last try. @throws the errors of `change`
    */
   async update(
     key: string,
@@ -70,10 +70,10 @@ export class Shared {
     options: CallOptions = {},
   ): Promise<SharedEntry & { value: unknown }> {
     for (let tries = 1; ; tries++) {
-      const found = await this.#found(key, options);
-      const value = await change(found?.value);
+      const current = await this.#getOrUndefined(key, options);
+      const value = await change(current?.value);
       try {
-        const entry = await this.set(key, value, { ...options, revision: found?.revision ?? 0 });
+        const entry = await this.set(key, value, { ...options, revision: current?.revision ?? 0 });
         return { ...entry, value };
       } catch (error) {
         if (tries >= MAX_TRIES || !(error instanceof KsiError) || error.code !== 'revision_mismatch') throw error;
@@ -81,19 +81,19 @@ export class Shared {
     }
   }
 
-  /** @throws {KsiError} `not_found`, `revision_mismatch` */
+  /** Deletes a key. @throws {KsiError} `not_found`, `revision_mismatch` */
   delete(key: string, { revision, ...options }: ExpectingOptions = {}): Promise<void> {
     return this.#transport.call('shared_delete', defined({ key, revision }), options);
   }
 
-  /** By key, without the values. */
+  /** Lists the keys in order, without their values. */
   list(query: SharedListQuery = {}, options: CallOptions = {}): Listing<SharedPage> {
     return listing(this.#transport, 'shared_list', query, options);
   }
 
   /**
-   * Changes as they are made, from now on or after `since`, until `signal` aborts; of two made at the same time, the earlier one may be left
-   * out. @throws {KsiGapError} changes after `since` are no longer kept: read what there is.
+   * Yields changes as they happen, from now on or after `since`, until `signal` aborts. Of two changes of a key at nearly the same time, the
+   * earlier one may be missing. @throws {KsiGapError} if changes after `since` are no longer stored. Read the current values with `list` and `get`.
    */
   async *watch({ key, prefix = '', ...options }: WatchOptions = {}): AsyncGenerator<SharedChange> {
     const latest = new Map<string, number>();
@@ -109,7 +109,7 @@ export class Shared {
     }
   }
 
-  async #found(key: string, options: CallOptions): Promise<SharedValue | undefined> {
+  async #getOrUndefined(key: string, options: CallOptions): Promise<SharedValue | undefined> {
     try {
       return await this.get(key, {}, options);
     } catch (error) {

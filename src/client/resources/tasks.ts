@@ -6,6 +6,7 @@ import { listing, paged, type Listing } from '../listing.js';
 import { TaskHandle, type SpawnedTask } from '../task-handle.js';
 import type { CallOptions, FollowOptions, Transport } from '../transport.js';
 
+/** Tasks. `KsiApi.spawn` creates one. */
 export class Tasks {
   readonly #transport: Transport;
 
@@ -13,49 +14,52 @@ export class Tasks {
     this.#transport = transport;
   }
 
-  /** @throws {KsiError} `not_found` */
+  /** Gets a task. @throws {KsiError} `not_found` */
   get(id: string, options: CallOptions = {}): Promise<Task> {
     return this.#transport.call('task', { id }, options);
   }
 
-  /** The newest first. */
+  /** Lists tasks, newest first. Without their outputs, unless `include` is `output`. */
   list(query: TasksQuery = {}, options: CallOptions = {}): Listing<TaskPage> {
     return listing(this.#transport, 'tasks', query, options);
   }
 
-  /** To follow and steer one; asks nothing. @param since a cursor from before its first event, if one is known. */
+  /** A handle to follow and steer an existing task. Makes no request. @param since a cursor just before the task's first event, if known */
   handle(id: string, { since }: { readonly since?: string | undefined } = {}): TaskHandle {
     return new TaskHandle(this.#transport, id, since);
   }
 
-  /** Cancels a task in any state. @returns it, cancelled. @throws {KsiError} `task_ended`: it has another outcome. */
+  /** Cancels a task in any state. @returns the cancelled task. @throws {KsiError} `task_ended` if it has another outcome */
   cancel(id: string, options: CallOptions = {}): Promise<Task> {
     return this.handle(id).cancel(options);
   }
 
-  /** Has Claude end its turn; the outcome follows. @throws {KsiError} `not_running` */
+  /** Makes Claude end its turn. Resolves once Claude has received the request; the outcome follows. @throws {KsiError} `not_running` */
   interrupt(id: string, options: CallOptions = {}): Promise<Task> {
     return this.handle(id).interrupt(options);
   }
 
-  /** Says more to Claude while it works at a task. @throws {KsiError} `not_running` */
+  /** Sends text to Claude while it works on a task. Resolves once Claude has received it. @throws {KsiError} `not_running` */
   input(id: string, text: string, options: CallOptions = {}): Promise<Task> {
     return this.handle(id).input(text, options);
   }
 
-  /** Runs an ended task again, as a new one each time; one that has a dead letter is put back. @throws {KsiError} `not_ended`, `not_retryable` */
+  /** Runs an ended task again, as a new task each time. Deletes its dead letter, if it has one. @throws {KsiError} `not_ended`, `not_retryable` */
   retry(id: string, options: CallOptions = {}): Promise<SpawnedTask> {
     return this.handle(id).retry(options);
   }
 
-  /** Deletes an ended task for good. @returns what hosts of workers have still to remove; undefined: nothing. @throws {KsiError} `not_ended`: cancel it first. */
+  /**
+   * Deletes an ended task permanently, and its session if that has no other task.
+   * @returns the folders that workers have not deleted yet. Undefined if there are none. @throws {KsiError} `not_ended`: cancel the task first.
+   */
   delete(id: string, options: CallOptions = {}): Promise<DeletionPending | undefined> {
     return this.#transport.call('task_delete', { id }, options);
   }
 
   /**
-   * Deletes the ended tasks that match, page by page. Awaited, it is the first page; iterate over it (`for await`) to delete them all.
-   * With `dry_run` it deletes nothing, and counts.
+   * Deletes the ended tasks that match. `await` deletes one page (`limit` tasks, default: 200); `for await` deletes all pages and yields the answer
+   * for each. With `dry_run`, it deletes nothing and only counts.
    */
   deleteMatching(query: TasksDeleteQuery, options: CallOptions = {}): Listing<TasksDeleted, TasksDeleted> {
     return paged(
@@ -64,12 +68,12 @@ export class Tasks {
     );
   }
 
-  /** A task's events, past and to come, to its outcome; a broken connection is resumed with no gap and no repeat. */
+  /** Yields the past and future events of a task, up to its outcome. A broken connection is resumed with no missed or duplicate events. */
   events(id: string, options: FollowOptions = {}): AsyncGenerator<EventEnvelope> {
     return this.#transport.taskEvents(id, options);
   }
 
-  /** What has happened to a task so far. */
+  /** Lists the stored events of a task, in order. */
   pastEvents(id: string, options: CallOptions = {}): Listing<EventPage> {
     return listing(this.#transport, 'task_events', { id }, options);
   }

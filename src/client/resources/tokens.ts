@@ -2,7 +2,7 @@ import type { TokenCreated, TokenPage, TokenRequest, TokensQuery } from '../../.
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
-/** Who may use the cluster. Scope `admin`. */
+/** Tokens. All methods need the scope `admin`. */
 export class Tokens {
   readonly #transport: Transport;
 
@@ -10,17 +10,17 @@ export class Tokens {
     this.#transport = transport;
   }
 
-  /** Makes one, which the answer holds and nothing else ever will. */
+  /** Creates a token. Only this answer contains the secret, which KSI does not store. */
   create(request: TokenRequest, options: CallOptions = {}): Promise<TokenCreated> {
     return this.#transport.call('token_create', request, options);
   }
 
-  /** Without their secrets. */
+  /** Lists tokens, without their secrets. */
   list(query: TokensQuery = {}, options: CallOptions = {}): Listing<TokenPage> {
     return listing(this.#transport, 'tokens', query, options);
   }
 
-  /** Lets nobody in with it any more, and ends its open connections. @throws {KsiError} `not_found` */
+  /** Revokes a token and closes the connections that use it. @throws {KsiError} `not_found` */
   revoke(id: string, options: CallOptions = {}): Promise<void> {
     return this.#transport.call('token_revoke', { id }, options);
   }

@@ -3,6 +3,7 @@ import type { PageQuery } from '../../../contracts/wire/page.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
+/** Workers. */
 export class Workers {
   readonly #transport: Transport;
 
@@ -10,12 +11,12 @@ export class Workers {
     this.#transport = transport;
   }
 
-  /** Those that there are, as they say themselves; those started first come first. */
+  /** Lists the workers in the order in which they started. */
   list(query: PageQuery = {}, options: CallOptions = {}): Listing<WorkerPage> {
     return listing(this.#transport, 'workers', query, options);
   }
 
-  /** Lets all workers take tasks again, though a usage limit names a later time. */
+  /** Lifts the usage limit that stops workers from taking tasks before its reset time. Needs the scope `admin`. */
   liftLimit(options: CallOptions = {}): Promise<LimitLifted> {
     return this.#transport.call('limit_lift', {}, options);
   }
