@@ -30,7 +30,7 @@ export class Agents {
   }
 
   /**
-   * Creates an agent from a profile or a composition and sends it its first task. With a `message_id`, a repeated request sends no second message.
+   * Creates an agent from a profile or a composition and sends it its first task. Retries after a lost answer create nothing twice.
    * @throws {KsiError} `not_found`, `context_missing`, `composition_invalid`, `agent_exists`
    */
   spawn(request: AgentSpawnRequest = {}, options: CallOptions = {}): Promise<AgentSpawned> {
