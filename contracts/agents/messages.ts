@@ -183,7 +183,7 @@ export const InboxAcked = Type.Object({
 export type InboxAcked = Static<typeof InboxAcked>;
 
 /** The cursor of an inbox: an entry of `ksi_inboxes`. It never goes back. */
-export const InboxPosition = Type.Object({ v: Type.Integer({ minimum: 1 }), seq: Type.Integer({ minimum: 0 }) });
-export type InboxPosition = Static<typeof InboxPosition>;
+export const InboxCursorRecord = Type.Object({ v: Type.Integer({ minimum: 1 }), seq: Type.Integer({ minimum: 0 }) });
+export type InboxCursorRecord = Static<typeof InboxCursorRecord>;
 
-export const INBOX_POSITIONS = recordKind(BUCKET.inboxes, InboxPosition, SUBJECT.inboxCursor, { markS: 1 });
+export const INBOX_CURSORS = recordKind(BUCKET.inboxes, InboxCursorRecord, SUBJECT.inboxCursor, { markS: 1 });

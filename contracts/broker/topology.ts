@@ -3,7 +3,7 @@ import { EXCHANGE_RECORDS } from '../access/exchanges.js';
 import { TICKET_RECORDS, TOKEN_RECORDS } from '../access/tokens.js';
 import { AGENT_PRESENCE_RECORDS, AGENT_RECORDS } from '../agents/agents.js';
 import { IDENTITY_RECORDS } from '../agents/identities.js';
-import { INBOX_POSITIONS } from '../agents/messages.js';
+import { INBOX_CURSORS } from '../agents/messages.js';
 import { PROFILE_RECORDS } from '../agents/profiles.js';
 import { SHARED_RECORDS } from '../agents/shared.js';
 import { ANSWER_MESSAGE, CONVERSATION_RECORDS } from '../conversations/conversations.js';
@@ -195,7 +195,7 @@ const BUCKETS: readonly (readonly [Bucket, description: string])[] = [
   [AGENT_PRESENCE_RECORDS, 'External agents whose clients read their inboxes'],
   [CONVERSATION_RECORDS, 'Conversations of agents'],
   [{ bucket: BUCKET.conversationLines }, 'Transcripts of conversations'],
-  [INBOX_POSITIONS, 'Inbox cursors of agents'],
+  [INBOX_CURSORS, 'Inbox cursors of agents'],
 ];
 
 /** The limit on readers' consumers of events, in total. Many consumers slow down publishing. */

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { INBOX_POSITIONS, type InboxPosition } from '../../contracts/agents/messages.js';
+import { INBOX_CURSORS, type InboxCursorRecord } from '../../contracts/agents/messages.js';
 import { FORMAT_VERSION } from '../../contracts/wire/names.js';
 import type { IdKey } from '../../contracts/wire/record-kind.js';
 import type { Broker } from '../broker/connect.js';
@@ -13,10 +13,10 @@ export interface InboxCursor {
 
 /** The inbox cursors: the last acknowledged sequence of each agent. A cursor never moves back. */
 export class InboxCursors {
-  readonly #records: Records<typeof InboxPosition, IdKey>;
+  readonly #records: Records<typeof InboxCursorRecord, IdKey>;
 
   constructor(broker: Broker, log: Logger) {
-    this.#records = new Records(broker, INBOX_POSITIONS, log);
+    this.#records = new Records(broker, INBOX_CURSORS, log);
   }
 
   /** 0: nothing is acknowledged. @throws {BrokerError} */

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { DeliverPolicy, type ConsumerConfig, type StreamConfig } from '@nats-io/jetstream';
 import { check } from '../../contracts/wire/check.js';
-import { InboxPosition } from '../../contracts/agents/messages.js';
+import { InboxCursorRecord } from '../../contracts/agents/messages.js';
 import { BUCKET, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { ConsumerSpec, StreamSpec } from '../../contracts/broker/topology.js';
 import { parseJson } from '../json.js';
@@ -101,7 +101,7 @@ async function inboxSeq(broker: Broker): Promise<number> {
 }
 
 function positionIn(stored: { readonly data: Uint8Array } | undefined): number {
-  const position = stored === undefined ? undefined : check(InboxPosition, parseJson(stored.data));
+  const position = stored === undefined ? undefined : check(InboxCursorRecord, parseJson(stored.data));
   return position?.ok === true ? position.value.seq : 0;
 }
 
