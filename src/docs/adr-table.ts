@@ -13,13 +13,14 @@ export function adrTable(root: string): string {
     ['ADR', 'decision', 'status'],
     files.toSorted().map((file) => {
       const text = readFileSync(join(folder, file), 'utf8');
-      const part = (pattern: RegExp): string => {
+      const part = (name: string, pattern: RegExp): string => {
         const found = pattern.exec(text)?.[1];
-        if (found === undefined) throw new Error(`docs/adr/${file} has no ${pattern.source}`);
+        if (found === undefined)
+          throw new Error(`docs/adr/${file} has no ${name}; docs/adr/README.md describes the form`);
         return found.replaceAll(/\s+/g, ' ').replace(/:$/, '.');
       };
-      const decision = part(/^\*\*Decision\.\*\* ([\s\S]+?(?:\.(?=\s)|:(?=\n\n)))/m);
-      return [`[${part(/^# (.+)$/m)}](${file})`, decision, part(/^\*\*Status:\*\* (.+)$/m)];
+      const decision = part('decision', /^\*\*Decision\.\*\* ([\s\S]+?(?:\.(?=\s)|:(?=\n\n)))/m);
+      return [`[${part('title', /^# (.+)$/m)}](${file})`, decision, part('status', /^\*\*Status:\*\* (.+)$/m)];
     }),
   );
 }
