@@ -6,7 +6,7 @@ await using client = new KsiClient({ url: KSI_URL, token: KSI_TOKEN });
 const stop = new AbortController();
 const { task_id, since } = await client.spawn({ prompt: 'Say hello' });
 
-// Every change of state of every task that the token may see. Keep the cursor: it goes on where you were, after a restart of yours, too.
+// Yields the state events of all tasks that the token may see. Store the cursor to continue from it, even after a restart of your program.
 let cursor = since;
 for await (const message of client.events({
   subjects: ['ksi.events.task.*.state.*'],
@@ -14,7 +14,7 @@ for await (const message of client.events({
   signal: stop.signal,
   onRetry: (error) => console.error(`${error.message}; trying again`),
 })) {
-  // What retention has taken is said, and partial text comes when a pattern below `ksi.live.` asks for it.
+  // Skips gaps. With a subject that starts with `ksi.live.`, there would be deltas too.
   if (!isEvent(message)) continue;
   cursor = message.cursor;
   if (message.data['task_id'] !== task_id) continue;

@@ -5,17 +5,17 @@ await using client = new KsiClient({ url: KSI_URL, token: KSI_TOKEN });
 
 async function ask(prompt: string): Promise<string> {
   try {
-    // `await using` a task: if we leave before its end, here after 1 s, it is cancelled and costs nothing more.
+    // With `await using`, the end of this scope cancels the task unless it has ended. Here, the wait ends after 1 s.
     await using task = await client.spawn({ prompt, timeout_s: 600 });
     const { output } = await task.result({ signal: AbortSignal.timeout(1_000) });
     return String(output?.['result']);
   } catch (error) {
-    // It ran, and failed or was cancelled: `error.task` has all that is known of it.
+    // The task failed, was cancelled or expired. `error.task` is the task.
     if (error instanceof KsiTaskError) return `the task is ${error.task.status}: ${error.code}`;
-    // KSI refused the request: `error.code` is one of docs/errors.md.
+    // KSI refused the request. docs/errors.md lists the codes.
     if (error instanceof KsiError) return `refused: ${error.code}`;
     if (error instanceof KsiUnreachableError) return `nobody answers at ${error.url}`;
-    // The signal's own reason.
+    // The signal's reason.
     if (error instanceof DOMException && error.name === 'TimeoutError') return 'not done in time';
     throw error;
   }

@@ -4,14 +4,14 @@ const { KSI_URL = 'http://127.0.0.1:8000', KSI_TOKEN = '' } = process.env;
 await using client = new KsiClient({ url: KSI_URL, token: KSI_TOKEN });
 
 const jobs = ['one', 'two', 'three'].map((name) =>
-  // The same key and body again make no second task, for 24 h: safe to run anew after a crash.
+  // For 24 h, a request with the same key and body creates no second task, so this program can run again after a crash.
   client.spawn({ prompt: `Do job ${name}`, metadata: { batch: 'nightly' } }, { idempotencyKey: `nightly-${name}` }),
 );
 const done = await Promise.all(jobs.map(async (job) => (await job).result()));
 console.log(done.map(({ status }) => status).join(' '));
 
-// Awaited, a list is a page; iterated over, it is all of them.
-// A list has no outputs. With `include: 'output'` it does, and a page ends early when its outputs reach 4 MiB.
+// `await` gives the first page; `for await` yields the items of all pages.
+// With `include: 'output'`, the tasks have their outputs. Then a page ends early if its outputs reach 4 MiB.
 const { items } = await client.tasks.list({ metadata: 'batch:nightly', limit: 2 });
 console.log(`${items.length} of the newest`);
 for await (const { prompt_preview } of client.tasks.list({ metadata: 'batch:nightly', limit: 2 }))

@@ -4,7 +4,7 @@ import { KsiNatsClient } from 'ksi/nats';
 
 const { KSI_DIR = '.ksi', KSI_NATS = 'nats://127.0.0.1:4222' } = process.env;
 
-// The same resources, straight over the broker: `ksi.api.<operation>`, and the event stream itself.
+// The same resources, over a direct connection to the broker.
 await using client = new KsiNatsClient({
   servers: KSI_NATS,
   credentials: await readFile(join(KSI_DIR, 'nats', 'operator.nk'), 'utf8'),
