@@ -10,10 +10,10 @@ export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   if (signal.aborted) return () => undefined;
   const all = waiting.get(signal) ?? listened(signal);
   // A caller may pass the same function twice, and a set would merge them.
-  const mine = (): void => listener();
-  all.add(mine);
+  const forward = (): void => listener();
+  all.add(forward);
   return () => {
-    all.delete(mine);
+    all.delete(forward);
     if (all.size > 0 || waiting.get(signal) !== all) return;
     waiting.delete(signal);
     signal.removeEventListener('abort', callAll);

@@ -11,7 +11,7 @@ export interface Observed {
   readonly outOfService: number;
   readonly left: number;
   readonly shortages: number;
-  readonly shortOf: string | undefined;
+  readonly shortage: string | undefined;
   readonly ready: boolean;
 }
 
@@ -52,7 +52,7 @@ export function workerMetrics(worker: () => Observed | undefined): WorkerMetrics
   gauge(
     'ksi_worker_short',
     '1 while the host lacks a resource and the worker takes tasks more slowly, otherwise 0.',
-    ({ shortOf }) => (shortOf === undefined ? 0 : 1),
+    ({ shortage }) => (shortage === undefined ? 0 : 1),
   );
   const attempts = new Counter({
     name: 'ksi_worker_attempts_total',

@@ -88,7 +88,7 @@ export function partsOf({ broker, config, env, log, containment }: PartsOptions,
     sizes: new WorkspaceSizes({ broker, process, folders, log }),
     warm: new WarmPool({
       count: config.KSI_WARM,
-      options: queryOptions({ asked: {}, defaultModel: config.KSI_MODEL, tools: NO_LIMITS, mcpConfig: undefined }),
+      options: queryOptions({ requested: {}, defaultModel: config.KSI_MODEL, tools: NO_LIMITS, mcpConfig: undefined }),
       env: environment.env,
       executable: config.KSI_CLAUDE_BIN,
       launcher,

@@ -102,7 +102,7 @@ export class Worker {
   }
 
   /** The resource that the host lacks now. */
-  get shortOf(): string | undefined {
+  get shortage(): string | undefined {
     return this.#parts.shortages.current;
   }
 
@@ -258,7 +258,7 @@ export class Worker {
       limited_until: limit.until === undefined ? undefined : new Date(limit.until).toISOString(),
       out_of_service: this.outOfService === 0 ? undefined : this.outOfService,
       left: left.length === 0 ? undefined : left.slice(0, MAX_SHOWN),
-      short_of: this.shortOf,
+      short_of: this.shortage,
       started_at: startedAt,
       clock_ahead_ms: this.#options.broker.clock.ahead(),
       state: this.#stopped === undefined ? ('working' as const) : ('draining' as const),

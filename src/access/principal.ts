@@ -28,10 +28,10 @@ export const maySee = (principal: Principal, owner: string | undefined): boolean
   principal.seesAll || owner === undefined || owner === principal.owner;
 
 /** The owner whose items a list shows; undefined: all owners. @throws {ApiError} forbidden */
-export function listedOwner(principal: Principal, asked: string | undefined): string | undefined {
-  if (asked !== undefined && !maySee(principal, asked))
-    throw new ApiError('forbidden', `Listing resources of ${asked} needs a token that sees all owners`);
-  return asked ?? (principal.seesAll ? undefined : principal.owner);
+export function listedOwner(principal: Principal, requestedOwner: string | undefined): string | undefined {
+  if (requestedOwner !== undefined && !maySee(principal, requestedOwner))
+    throw new ApiError('forbidden', `Listing resources of ${requestedOwner} needs a token that sees all owners`);
+  return requestedOwner ?? (principal.seesAll ? undefined : principal.owner);
 }
 
 /** The principal for an action on another owner's resource: a retried task, for example, keeps its owner. */

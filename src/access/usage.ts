@@ -25,9 +25,9 @@ export async function usageOf(
   principal: Principal,
   now: number,
 ): Promise<UsagePage> {
-  const { from: asked, to: until, by = 'day' } = query;
+  const { from: requestedFrom, to: until, by = 'day' } = query;
   const to = until ?? dayOf(now);
-  const from = asked ?? dayOf(Date.parse(to) - (DEFAULT_DAYS - 1) * DAY_MS);
+  const from = requestedFrom ?? dayOf(Date.parse(to) - (DEFAULT_DAYS - 1) * DAY_MS);
   if (from > to) throw invalid([{ field: 'from', message: 'is after `to`' }]);
   const owner = listedOwner(principal, query.owner);
   const rows = new Map<string, UsageRow>();

@@ -42,8 +42,8 @@ export class AgentIndex {
     for (const type of subscriptions) addTo(this.#subscribers, `${owner} ${type}`, id);
   }
 
-  #remove({ agent_id: id, owner, subscriptions }: Agent, gone: boolean): void {
-    if (gone) {
+  #remove({ agent_id: id, owner, subscriptions }: Agent, deleted: boolean): void {
+    if (deleted) {
       this.#ids = undefined;
       this.#all.delete(id);
     }

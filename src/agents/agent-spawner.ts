@@ -71,12 +71,12 @@ export class AgentSpawner {
       }),
       principal,
     );
-    const told = await this.#publish(request, agentId, principal);
+    const published = await this.#publish(request, agentId, principal);
     return {
       ...registered,
       status: 'spawned',
       ...chosen,
-      ...(told === undefined ? {} : { message_id: told.message_id, since: told.since }),
+      ...(published === undefined ? {} : { message_id: published.message_id, since: published.since }),
     };
   }
 

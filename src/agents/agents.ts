@@ -126,7 +126,7 @@ export class Agents {
     const next = more ? agents.at(-1)?.value.agent_id : undefined;
     return pageWith(
       'agents',
-      agents.map((cached) => this.#shown(cached)),
+      agents.map((cached) => this.#toView(cached)),
       next,
     );
   }
@@ -134,7 +134,7 @@ export class Agents {
   /** @throws {ApiError} not_found */
   async one(id: string, principal: Principal): Promise<AgentView> {
     const cached = await this.registry.agent(id, principal);
-    return { ...this.#shown(cached), unread: await withApiErrors(() => this.inboxes.unread(id)) };
+    return { ...this.#toView(cached), unread: await withApiErrors(() => this.inboxes.unread(id)) };
   }
 
   /** @throws {ApiError} forbidden, not_found, revision_mismatch */
@@ -142,7 +142,7 @@ export class Agents {
     const { owner } = (await this.registry.agent(id, principal)).value;
     demandFor(change.profile === undefined ? change : { kind: 'managed' }, principal);
     await this.#admit(change.options, onBehalfOf(principal, owner));
-    return this.#shown(await this.registry.update(id, change, principal));
+    return this.#toView(await this.registry.update(id, change, principal));
   }
 
   /** Deletes an agent and its inbox. @throws {ApiError} not_found */
@@ -157,10 +157,15 @@ export class Agents {
   }
 
   /** The unacknowledged messages. If there are none, waits up to `wait` seconds for the first. @throws {ApiError} not_found */
-  async inbox(id: string, query: InboxQuery, principal: Principal, gone?: AbortSignal): Promise<Page<InboxMessage>> {
+  async inbox(
+    id: string,
+    query: InboxQuery,
+    principal: Principal,
+    disconnected?: AbortSignal,
+  ): Promise<Page<InboxMessage>> {
     const { value: agent } = await this.registry.agent(id, principal);
     const { closing } = this.#options;
-    const signal = gone === undefined ? closing : AbortSignal.any([gone, closing]);
+    const signal = disconnected === undefined ? closing : AbortSignal.any([disconnected, closing]);
     const { limit = PAGE_ITEMS, after = 0, cursor } = query;
     const options = { limit, after: Math.max(after, Number(keyBefore('inbox', cursor, SEQ) ?? 0)), signal };
     const until = performance.now() + (query.wait ?? 0) * 1_000;
@@ -193,7 +198,7 @@ export class Agents {
     if (this.registry.find(id)?.value.owner !== principal.owner) demand(principal, 'admin');
   }
 
-  #shown({ value, revision }: Cached<Agent>): AgentView {
+  #toView({ value, revision }: Cached<Agent>): AgentView {
     return { ...value, connected: this.presence.connected(value.agent_id), revision };
   }
 

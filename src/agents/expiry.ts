@@ -59,7 +59,7 @@ export class MessageExpiry {
     const { broker, positions, ageMs = MESSAGES_MAX_AGE_S * 1_000 - HOUR_MS } = this.#options;
     const before = broker.clock.now() - ageMs;
     const known = new Map<string, number>();
-    let told = 0;
+    let published = 0;
     let last = 0;
     const from = await this.#positionOf(PUBLISHED);
     const all = readStream(broker, STREAM.messages, SUBJECT.messagesAll, from, Number.MAX_SAFE_INTEGER);
@@ -71,10 +71,10 @@ export class MessageExpiry {
       if (id === NOBODY) continue;
       const position = known.get(id) ?? (await this.#positionOf(id));
       known.set(id, position);
-      if (seq > position && (await this.#publish(id, seq, data))) told += 1;
+      if (seq > position && (await this.#publish(id, seq, data))) published += 1;
     }
     if (last > 0) await positions.move(PUBLISHED, last);
-    return told;
+    return published;
   }
 
   /** Treats an unreadable cursor as 0: a second report of a message is better than none. */

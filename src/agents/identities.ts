@@ -39,10 +39,10 @@ export class Identities {
       new Date(this.#clock.now()),
     );
     const revision = await withApiErrors(() => this.#records.create(key, record));
-    if (revision !== undefined) return shownOf({ record, revision });
-    const stands = await this.get(agentId, principal);
+    if (revision !== undefined) return toIdentity({ record, revision });
+    const existing = await this.get(agentId, principal);
     // An earlier try of this request created it, and died before its answer.
-    if (request.identity_uuid === undefined && stands.identity_uuid === uuid) return stands;
+    if (request.identity_uuid === undefined && existing.identity_uuid === uuid) return existing;
     throw new ApiError('identity_exists', `The agent ${agentId} already has an identity`);
   }
 
@@ -50,7 +50,7 @@ export class Identities {
   async get(agentId: string, { owner }: Principal): Promise<Identity> {
     const { record, revision } = await withApiErrors(() => this.#records.entry([owner, agentId]));
     if (record === undefined) throw unknown(agentId);
-    return shownOf({ record, revision });
+    return toIdentity({ record, revision });
   }
 
   /** @throws {ApiError} not_found, revision_mismatch */
@@ -67,7 +67,7 @@ export class Identities {
       }),
     );
     if (record === undefined) throw unknown(agentId);
-    return shownOf({ record, revision });
+    return toIdentity({ record, revision });
   }
 
   /** @throws {ApiError} not_found, revision_mismatch */
@@ -92,7 +92,7 @@ export class Identities {
         fits: ({ created_at: created }) => createdWithin(created, query),
       }),
     );
-    return pageWith('identities', entries.map(shownOf), next);
+    return pageWith('identities', entries.map(toIdentity), next);
   }
 
   /** Deletes all identities of an owner. @throws {BrokerError} */
@@ -136,7 +136,7 @@ export const updated = (
   last_active: now.toISOString(),
 });
 
-function shownOf({
+function toIdentity({
   record: { v: _version, ...identity },
   revision,
 }: Pick<Versioned<IdentityRecord>, 'record' | 'revision'>): Identity {

@@ -22,18 +22,18 @@ export function mergeProfile(request: Blended, profile: Profile | undefined): Bl
   });
 }
 
-/** Pure: the variables of an agent for compositions. Empty ones are left out. @param said the later of these win. */
+/** Pure: the variables of an agent for compositions. Empty ones are left out. @contexts contexts the later of these win. */
 export function variablesOf(
   agentId: string,
   { role, capabilities = [], options = {}, agent_tools = [] }: Blended,
-  said: readonly (PromptContext | undefined)[],
+  contexts: readonly (PromptContext | undefined)[],
 ): PromptContext {
   return {
     ...(role === undefined ? {} : { role, agent_role: role }),
     ...(capabilities.length === 0 ? {} : { capabilities, capabilities_text: capabilities.join(', ') }),
     ...(agent_tools.length === 0 ? {} : { agent_tools }),
     enable_tools: (options.allowed_tools ?? []).length > 0,
-    ...said.reduce((all, each) => ({ ...all, ...each }), {}),
+    ...contexts.reduce((all, each) => ({ ...all, ...each }), {}),
     agent_id: agentId,
   };
 }

@@ -19,8 +19,8 @@ export const agentHandlers = ({
   agent_update: ({ id, ...change }, { principal }) => agents.update(id, change, principal),
   agent_remove: ({ id }, { principal }) => agents.remove(id, principal),
   send: (message, { principal, id }) => agents.send({ message_id: id, ...message }, principal),
-  agent_send: ({ id, ...message }, { principal, id: made }) =>
-    agents.send({ message_id: made, ...message, to: id }, principal),
+  agent_send: ({ id, ...message }, { principal, id: callId }) =>
+    agents.send({ message_id: callId, ...message, to: id }, principal),
   inbox: ({ id, ...query }, { principal, signal }) =>
     authenticator.whileValid(principal, (valid) =>
       agents.inbox(id, query, principal, AbortSignal.any([signal, valid])),

@@ -32,14 +32,14 @@ export class Profiles {
 
   /** Sorted by name. @throws {ApiError} */
   async page(query: PageQuery, { owner }: Principal): Promise<ProfilePage> {
-    const shown = new Map<string, ProfileView>();
+    const views = new Map<string, ProfileView>();
     const broken: ProfilePage['broken'] = [];
     for (const found of (await this.#library.profiles()).values()) {
       if ('problem' in found) broken.push({ name: found.name, problem: found.problem });
-      else shown.set(found.name, ofFile(found));
+      else views.set(found.name, ofFile(found));
     }
-    for (const held of await withApiErrors(() => this.#records.all([owner]))) shown.set(held.record.name, ofApi(held));
-    return { ...pageOfAll('profiles', [...shown.values()], ({ name }) => name, query), broken };
+    for (const held of await withApiErrors(() => this.#records.all([owner]))) views.set(held.record.name, ofApi(held));
+    return { ...pageOfAll('profiles', [...views.values()], ({ name }) => name, query), broken };
   }
 
   /** @throws {ApiError} not_found */

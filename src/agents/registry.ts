@@ -32,7 +32,7 @@ export interface RegisteredAgent {
   readonly agent: Agent;
   readonly revision: number;
   /** The agent is new. */
-  readonly made: boolean;
+  readonly created: boolean;
 }
 
 /** All agents, mirrored from the bucket `ksi_agents` into the memory of every API. A change arrives a moment after its write. */
@@ -163,7 +163,7 @@ export class AgentRegistry {
       );
       if (record === undefined) throw noAgent(id);
       await this.#publish(before.exists ? 'AGENT_UPDATED' : 'AGENT_REGISTERED', record);
-      return { agent: record, revision, made: !before.exists };
+      return { agent: record, revision, created: !before.exists };
     });
   }
 
@@ -240,7 +240,7 @@ export class AgentRegistry {
   }
 
   async #publish(type: 'AGENT_REGISTERED' | 'AGENT_UPDATED', agent: Agent): Promise<void> {
-    const event = newEvent(this.#broker.clock, type, shownOf(agent));
+    const event = newEvent(this.#broker.clock, type, registeredEvent(agent));
     const subject = SUBJECT.agentEvent(agent.agent_id, type === 'AGENT_REGISTERED' ? 'registered' : 'updated');
     await this.#broker.publisher.publish(eventPublication(event, subject));
   }
@@ -301,7 +301,7 @@ function refuseLarge(options: unknown): void {
     throw invalid([{ field: 'options', message: `must not be longer than ${MAX_OPTIONS_BYTES} bytes` }]);
 }
 
-const shownOf = (agent: Agent): EventData<'AGENT_REGISTERED'> =>
+const registeredEvent = (agent: Agent): EventData<'AGENT_REGISTERED'> =>
   defined({
     agent_id: agent.agent_id,
     owner: agent.owner,

@@ -30,12 +30,12 @@ export class Counters {
 
   /** `SPAWN ksi 3, upstream 1 (1 failed); PUBLISH ksi 7` */
   line(): string {
-    const told = Object.entries(this.#counts).map(([command, places]) => {
+    const summaries = Object.entries(this.#counts).map(([command, places]) => {
       const parts = Object.entries(places).map(
         ([place, { served, failed }]) => `${place} ${served}${failed > 0 ? ` (${failed} failed)` : ''}`,
       );
       return `${command} ${parts.join(', ')}`;
     });
-    return told.length === 0 ? 'no commands yet' : told.join('; ');
+    return summaries.length === 0 ? 'no commands yet' : summaries.join('; ');
   }
 }

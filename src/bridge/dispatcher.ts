@@ -73,7 +73,7 @@ export class Dispatcher implements ClientHandler {
         failed = false;
       }
     } catch (error) {
-      await link.send(this.#told(error, command));
+      await link.send(this.#errorReply(error, command));
     } finally {
       if (command !== STATS_COMMAND) this.#note({ command, place, failed, ms: Math.round(performance.now() - began) });
     }
@@ -111,7 +111,7 @@ export class Dispatcher implements ClientHandler {
     return this.#context.agents.owns(link) || this.#upstream?.keeps(link) === true;
   }
 
-  #told(error: unknown, command: string): string {
+  #errorReply(error: unknown, command: string): string {
     if (error instanceof LegacyError) return errorLine(error.code, error.message);
     if (error instanceof KsiError || error instanceof KsiUnreachableError)
       return errorLine(`${command}_FAILED` as LegacyErrorCode, error.message);

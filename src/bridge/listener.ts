@@ -23,7 +23,9 @@ export async function listen(path: string, onConnection: (socket: Socket) => voi
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(
-        error.code === 'EADDRINUSE' ? taken(path) : new BridgeError(`${path}: ${error.message}`, { cause: error }),
+        error.code === 'EADDRINUSE'
+          ? socketInUse(path)
+          : new BridgeError(`${path}: ${error.message}`, { cause: error }),
       ),
     );
     // `listen` creates the socket before it returns, so the socket has this mode from the start.
@@ -52,19 +54,19 @@ async function removeDead(path: string, address: string): Promise<void> {
   if (found === undefined) return;
   if (!found.isSocket())
     throw new BridgeError(`${path} exists, but is not a socket. Move it, or use another --socket.`);
-  if (await answers(address)) throw taken(path);
+  if (await answers(address)) throw socketInUse(path);
   // Rename before the removal: another bridge may have replaced the dead socket since.
   const aside = `${path}.${process.pid}`;
   await rename(path, aside);
   const moved = await lstat(aside);
   if (moved.ino !== found.ino || moved.dev !== found.dev) {
     await rename(aside, path);
-    throw taken(path);
+    throw socketInUse(path);
   }
   await rm(aside);
 }
 
-const taken = (path: string): BridgeError =>
+const socketInUse = (path: string): BridgeError =>
   new BridgeError(
     `Another bridge or the old daemon listens on ${path} already. End it, or use another --socket. To run next to the daemon, also use --upstream.`,
   );

@@ -68,19 +68,19 @@ export class Runs {
   }
 
   /** Resolves when the task is stored. @throws {KsiError | KsiUnreachableError} if KSI does not accept it */
-  async start(asked: RunRequest): Promise<StartedRun> {
+  async start(request: RunRequest): Promise<StartedRun> {
     const { client, journal } = this.#options;
     const asked_at = timestampOf(systemClock);
-    const task = await client.spawn(this.#request(asked), { signal: this.#stopping.signal });
+    const task = await client.spawn(this.#request(request), { signal: this.#stopping.signal });
     const pending: PendingRun = {
       task_id: task.task_id,
       session_id: task.session_id,
       since: task.since,
-      prompt: asked.prompt,
+      prompt: request.prompt,
       asked_at,
-      model: asked.model,
-      agent_id: asked.agentId,
-      announce: asked.announce,
+      model: request.model,
+      agent_id: request.agentId,
+      announce: request.announce,
     };
     await journal.add(pending);
     return { pending, ended: this.#follow(pending) };

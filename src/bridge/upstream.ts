@@ -45,7 +45,7 @@ const END_OF_LINE = Buffer.from([NEWLINE]);
 export class Upstream {
   readonly path: string;
   readonly #choice: ReadonlySet<string>;
-  readonly #kept = new WeakMap<ClientLink, Socket>();
+  readonly #sockets = new WeakMap<ClientLink, Socket>();
 
   constructor(path: string, choice: ReadonlySet<string>) {
     this.path = path;
@@ -58,7 +58,7 @@ export class Upstream {
 
   /** Whether an agent is connected to the old daemon over `link`. */
   keeps(link: ClientLink): boolean {
-    return this.#kept.get(link)?.writable === true;
+    return this.#sockets.get(link)?.writable === true;
   }
 
   /**
@@ -69,10 +69,10 @@ export class Upstream {
    */
   async pass(line: Buffer, link: ClientLink, options: { command: LegacyCommand; keep: boolean }): Promise<boolean> {
     const { command, keep } = options;
-    const kept = this.#kept.get(link);
-    if (kept?.writable === true) {
+    const existing = this.#sockets.get(link);
+    if (existing?.writable === true) {
       // The answer comes back with the pushed lines.
-      kept.write(Buffer.concat([line, END_OF_LINE]));
+      existing.write(Buffer.concat([line, END_OF_LINE]));
       return false;
     }
     const socket = await this.#connect(command);
@@ -86,7 +86,7 @@ export class Upstream {
 
   /** Pipes the daemon's output to the client with back-pressure. */
   #keep(socket: Socket, link: ClientLink): void {
-    this.#kept.set(link, socket);
+    this.#sockets.set(link, socket);
     link.onGone(() => socket.destroy());
     socket.on('data', (part) => {
       socket.pause();

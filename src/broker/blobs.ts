@@ -68,7 +68,7 @@ export class Blobs {
   async *chunks({ name }: Pick<BlobRef, 'name'>): AsyncGenerator<Uint8Array> {
     const bucket = bucketOf(name);
     const info = await this.#info(bucket, metaSubject(bucket, name));
-    if (info === undefined) throw gone(name);
+    if (info === undefined) throw missingBlob(name);
     const digest = createHash('sha256');
     const subject = chunkSubject(bucket, info.nuid);
     for await (const { data } of readStream(this.#broker, streamOf(bucket), subject, 0, Number.MAX_SAFE_INTEGER)) {
@@ -76,7 +76,7 @@ export class Blobs {
       yield data;
     }
     // The blob was deleted or replaced during the read.
-    if (digest.digest('base64url') !== info.digest.replace(/^SHA-256=|=+$/g, '')) throw gone(name);
+    if (digest.digest('base64url') !== info.digest.replace(/^SHA-256=|=+$/g, '')) throw missingBlob(name);
   }
 
   /** Deletes a blob with its metadata. @throws {BrokerError} */
@@ -153,5 +153,5 @@ const chunkSubject = (bucket: string, nuid: string): string => `$O.${bucket}.C.$
 const metaSubject = (bucket: string, name: string): string =>
   `$O.${bucket}.M.${Buffer.from(name).toString('base64').replaceAll('+', '-').replaceAll('/', '_')}`;
 
-const gone = (name: string): BrokerError =>
+const missingBlob = (name: string): BrokerError =>
   new BrokerError('refused', `The blob ${name} is not in the object store: it was deleted or replaced`);

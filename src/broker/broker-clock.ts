@@ -18,8 +18,9 @@ const MEASURE_MS = 15_000;
 const MAX_ROUND_TRIP_MS = 2_000;
 const WARN_MS = 1_000;
 
-/** The offset from `monotonic()` to the broker's time. @param ts the broker's time, read between `asked` and `answered`. */
-export const offsetOf = (asked: number, ts: number, answered: number): number => ts - (asked + answered) / 2;
+/** The offset from `monotonic()` to the broker's time. @param ts the broker's time, read between `requestedAt` and `answeredAt`. */
+export const offsetOf = (requestedAt: number, ts: number, answeredAt: number): number =>
+  ts - (requestedAt + answeredAt) / 2;
 
 /**
  * Measures the time of the leader of KSI_COMMANDS, and follows the monotonic clock between measurements. Steps of this machine's wall
@@ -99,14 +100,14 @@ export class BrokerClock implements SharedClock {
 
   /** @returns whether the broker gave a usable answer. Never rejects. */
   async #ask(): Promise<boolean> {
-    const asked = this.monotonic();
+    const requestedAt = this.monotonic();
     try {
       const { ts } = await this.#streams.info(STREAM.commands);
-      const answered = this.monotonic();
-      const offset = offsetOf(asked, Date.parse(String(ts)), answered);
-      if (answered - asked > MAX_ROUND_TRIP_MS || Number.isNaN(offset)) return false;
+      const answeredAt = this.monotonic();
+      const offset = offsetOf(requestedAt, Date.parse(String(ts)), answeredAt);
+      if (answeredAt - requestedAt > MAX_ROUND_TRIP_MS || Number.isNaN(offset)) return false;
       // Slow answers are imprecise. Keep the offset while it is within this answer's error.
-      if (Math.abs(offset - (this.#offset ?? Infinity)) > (answered - asked) / 2) this.#offset = offset;
+      if (Math.abs(offset - (this.#offset ?? Infinity)) > (answeredAt - requestedAt) / 2) this.#offset = offset;
     } catch (error) {
       this.#log.debug({ err: error }, "the broker's time could not be read; trying again");
       return false;

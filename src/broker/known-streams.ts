@@ -9,30 +9,30 @@ import { isRecord, parseJson } from '../json.js';
 export class KnownStreams {
   readonly #path: string;
   readonly #log: Logger;
-  readonly #made: Map<string, string>;
+  readonly #createdAt: Map<string, string>;
   #saving: Promise<void> = Promise.resolve();
 
-  private constructor(path: string, log: Logger, made: Map<string, string>) {
+  private constructor(path: string, log: Logger, createdAt: Map<string, string>) {
     this.#path = path;
     this.#log = log;
-    this.#made = made;
+    this.#createdAt = createdAt;
   }
 
   static async open(path: string, log: Logger): Promise<KnownStreams> {
     const stored = parseJson(await readFile(path).catch(() => new Uint8Array()));
-    const made = Object.entries(isRecord(stored) ? stored : {}).map(([name, at]) => [name, String(at)] as const);
-    return new KnownStreams(path, log, new Map(made));
+    const createdAt = Object.entries(isRecord(stored) ? stored : {}).map(([name, at]) => [name, String(at)] as const);
+    return new KnownStreams(path, log, new Map(createdAt));
   }
 
   has(stream: string): boolean {
-    return this.#made.has(stream);
+    return this.#createdAt.has(stream);
   }
 
   /** @param created the broker's creation time. @returns whether the stream replaces a known one. */
   saw(stream: string, created: string): boolean {
-    const before = this.#made.get(stream);
+    const before = this.#createdAt.get(stream);
     if (before === created) return false;
-    this.#made.set(stream, created);
+    this.#createdAt.set(stream, created);
     this.#saving = this.#saving.then(() => this.#save());
     return before !== undefined;
   }
@@ -46,7 +46,7 @@ export class KnownStreams {
   async #save(): Promise<void> {
     const draft = `${this.#path}.new`;
     try {
-      await writeFile(draft, JSON.stringify(Object.fromEntries(this.#made)), { mode: 0o600 });
+      await writeFile(draft, JSON.stringify(Object.fromEntries(this.#createdAt)), { mode: 0o600 });
       await rename(draft, this.#path);
     } catch (error) {
       this.#log.warn(

@@ -41,7 +41,7 @@ export class KvCache<T> {
   readonly #prefix: string;
   readonly #entries = new Map<string, Cached<T>>();
   /** Keys that this process deleted, with the revision, until the feed has passed it. */
-  readonly #gone = new Map<string, number>();
+  readonly #deleted = new Map<string, number>();
   /** Keys from before a reset that the feed has not delivered again. */
   readonly #unseen = new Set<string>();
   readonly #listeners = new Set<(change: KvChange<T>) => void>();
@@ -114,21 +114,21 @@ export class KvCache<T> {
       // The sequences of a re-created bucket start over.
       if (another) this.#entries.set(key, { value, revision: -1 });
     }
-    if (another) this.#gone.clear();
+    if (another) this.#deleted.clear();
   }
 
   #current(seq: number): void {
     for (const key of this.#unseen) this.#set(key, undefined, seq, false);
-    for (const [key, at] of this.#gone) if (at <= seq) this.#gone.delete(key);
+    for (const [key, at] of this.#deleted) if (at <= seq) this.#deleted.delete(key);
   }
 
   #set(key: string, value: T | undefined, revision: number, expired: boolean): void {
     const before = this.#entries.get(key);
     this.#unseen.delete(key);
-    if (revision <= Math.max(before?.revision ?? -1, this.#gone.get(key) ?? -1)) return;
+    if (revision <= Math.max(before?.revision ?? -1, this.#deleted.get(key) ?? -1)) return;
     if (value === undefined) {
       this.#entries.delete(key);
-      if (revision > this.#feed.position.seq) this.#gone.set(key, revision);
+      if (revision > this.#feed.position.seq) this.#deleted.set(key, revision);
     } else this.#entries.set(key, { value, revision });
     const change = { key, before: before?.value, now: value, revision, expired };
     for (const listener of this.#listeners) {

@@ -148,11 +148,11 @@ export async function releaseSession(
   ack: () => Promise<void>,
 ): Promise<void> {
   const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
-  const mine = run !== undefined && run.header(HEADER.taskId) === taskId ? run : undefined;
-  if (mine !== undefined) await storeEndedCommand(broker, taskId, mine.data);
+  const ownRun = run !== undefined && run.header(HEADER.taskId) === taskId ? run : undefined;
+  if (ownRun !== undefined) await storeEndedCommand(broker, taskId, ownRun.data);
   const promoted = await promote(broker, sessionId, taskId);
-  if (mine !== undefined && mine.subject.split('.')[4] === PARKED) {
-    await deleteMessage(broker, STREAM.commands, mine.seq);
+  if (ownRun !== undefined && ownRun.subject.split('.')[4] === PARKED) {
+    await deleteMessage(broker, STREAM.commands, ownRun.seq);
     await deleteSchedule(broker, SCHEDULE.parked(sessionId, taskId));
   }
   await ack();

@@ -224,8 +224,8 @@ export class TopologyManager {
     if (lost && !this.#isReported(name, reportMs))
       return `The stream ${name} is lost with its messages. It is re-created ${reportMs / 1_000} s after the loss was detected`;
     await makeStream(broker, spec, lost);
-    const made = await streamInfo(broker, name);
-    return made === undefined ? `The stream ${name} does not exist` : this.#saw(spec, made);
+    const createdStream = await streamInfo(broker, name);
+    return createdStream === undefined ? `The stream ${name} does not exist` : this.#saw(spec, createdStream);
   }
 
   /** Whether a loss has been reported for long enough. */

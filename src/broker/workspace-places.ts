@@ -77,8 +77,8 @@ export async function sweepPlaces(broker: Broker, writersIn: WritersIn, signal: 
     const late = new Set<string>();
     for (const task of places.waiting) if (!(await mayStart(broker, task))) out.add(keyOf(task));
     for (const writer of places.writers) {
-      const standing = await standingOf(broker, writer);
-      if (standing !== 'in') (standing === 'late' ? late : out).add(keyOf(writer));
+      const admission = await admissionState(broker, writer);
+      if (admission !== 'in') (admission === 'late' ? late : out).add(keyOf(writer));
     }
     await change(broker, root, writersIn, {
       change: (now) =>
@@ -111,18 +111,18 @@ async function change(
 ): Promise<WorkspacePlaces> {
   const most = writersIn(root) || Infinity;
   /** Tasks that no longer wait, such as cancelled ones. */
-  const gone = new Set<string>();
+  const ended = new Set<string>();
   let admitted: readonly WorkspaceWriter[] = [];
   const result = await changePlaces(broker, root, async (places) => {
     const until = broker.clock.now() + START_MS;
     const before = new Set(places.writers.map(({ task_id: id }) => id));
     for (;;) {
-      const changed = without(apply(places, most, until), ({ task_id: id }) => gone.has(id));
+      const changed = without(apply(places, most, until), ({ task_id: id }) => ended.has(id));
       const after = finish(admit(changed, most, until));
       admitted = after.writers.filter(({ task_id: id }) => id !== self && !before.has(id));
-      const standing = await Promise.all(admitted.map((task) => mayStart(broker, task)));
-      if (!standing.includes(false)) return JSON.stringify(after) === JSON.stringify(places) ? undefined : after;
-      admitted.filter((_task, n) => standing[n] === false).forEach(({ task_id: id }) => gone.add(id));
+      const admission = await Promise.all(admitted.map((task) => mayStart(broker, task)));
+      if (!admission.includes(false)) return JSON.stringify(after) === JSON.stringify(places) ? undefined : after;
+      admitted.filter((_task, n) => admission[n] === false).forEach(({ task_id: id }) => ended.add(id));
     }
   });
   for (const { task_id: taskId, session_id: sessionId } of admitted) await wake(broker, { taskId, sessionId });
@@ -147,7 +147,7 @@ async function mayStart(broker: Broker, task: WorkspaceWaiter): Promise<boolean>
  * `in`: the task keeps its place. An ended task keeps it until its run is acknowledged, because its processes may be alive.
  * `late`: it did not start in time.
  */
-async function standingOf(broker: Broker, writer: WorkspaceWriter): Promise<'in' | 'late' | 'out'> {
+async function admissionState(broker: Broker, writer: WorkspaceWriter): Promise<'in' | 'late' | 'out'> {
   if (!(await hasRun(broker, writer))) return 'out';
   if (writer.until > broker.clock.now()) return 'in';
   const { status } = await lastState(broker, writer.task_id);

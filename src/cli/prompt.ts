@@ -13,14 +13,14 @@ export interface PromptInput {
 export async function sayOrRead(words: readonly string[], options: GlobalOptions): Promise<PromptInput> {
   const kind = kindOfStdin();
   // Without a word nothing else can be meant.
-  const asked = words.includes('-') || (words.length === 0 && kind !== 'none');
+  const readsStdin = words.includes('-') || (words.length === 0 && kind !== 'none');
   const others = words.filter((word) => word !== '-');
   const text =
-    asked && others.length > 0 ? words.map((word) => (word === '-' ? HERE : word)).join(' ') : others.join(' ');
+    readsStdin && others.length > 0 ? words.map((word) => (word === '-' ? HERE : word)).join(' ') : others.join(' ');
   const piped =
-    options.noInput === true && !asked
+    options.noInput === true && !readsStdin
       ? undefined
-      : await readStdin(process.stdin, kind, { asked, notice: (notice) => say(options, notice) });
+      : await readStdin(process.stdin, kind, { requested: readsStdin, notice: (notice) => say(options, notice) });
   return { words: text === '' ? undefined : text, piped };
 }
 

@@ -27,10 +27,10 @@ export function reportFailure(error: unknown): number {
 
 /** Says once that a broken connection is being resumed, as nothing else would tell a person why nothing comes. */
 export function retryNotice(options: Pick<GlobalOptions, 'quiet'>): (error: Error) => void {
-  let said = false;
+  let printed = false;
   return ({ message }) => {
-    if (!said) say(options, paint('dim', shownOn(process.stderr, `${message}; trying again`), process.stderr));
-    said = true;
+    if (!printed) say(options, paint('dim', shownOn(process.stderr, `${message}; trying again`), process.stderr));
+    printed = true;
   };
 }
 

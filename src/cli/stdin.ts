@@ -24,20 +24,20 @@ export function kindOfStdin(fd = 0): StdinKind {
 export interface Piped {
   /** Told when it takes long, as nothing else would say why nothing happens. */
   readonly notice: (text: string) => void;
-  /** It was asked for by `-`, so it is waited for, whatever it is. */
-  readonly asked: boolean;
+  /** The user passed `-`, so wait for stdin whatever it is. */
+  readonly requested: boolean;
 }
 
 /** All of stdin, as text; undefined when there is none to be read. @throws {CliError} when it is not text. */
 export async function readStdin(
   input: Readable & { readonly isTTY?: boolean },
   kind: StdinKind,
-  { notice, asked }: Piped,
+  { notice, requested }: Piped,
 ): Promise<string | undefined> {
-  if (kind === 'none' && !(asked && input.isTTY === true)) return asked ? '' : undefined;
+  if (kind === 'none' && !(requested && input.isTTY === true)) return requested ? '' : undefined;
   const chunks: Buffer[] = [];
   const slow = setTimeout(() => {
-    if (kind === 'perhaps' && !asked) {
+    if (kind === 'perhaps' && !requested) {
       notice('nothing came on stdin within 3 s: going on without it (`-` waits for it)');
       input.destroy();
     } else if (input.isTTY !== true) notice('waiting for the end of stdin (`< /dev/null` or --no-input: without it)');

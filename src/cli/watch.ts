@@ -124,8 +124,8 @@ function screen<T>(list: List<T>, options: ListOptions): Shower<T> {
   const draw = (footer: string): void => {
     const lines = text().split('\n');
     const room = Math.max(1, out.rows - 2);
-    const shown = lines.length <= room ? lines : [...lines.slice(0, room - 1), `… ${lines.length - room + 1} more`];
-    const body = [...shown, '', footer].map((line) => `${line}\u001B[K`).join('\r\n');
+    const visible = lines.length <= room ? lines : [...lines.slice(0, room - 1), `… ${lines.length - room + 1} more`];
+    const body = [...visible, '', footer].map((line) => `${line}\u001B[K`).join('\r\n');
     out.write(`${drawn ? '' : ALTERNATE_SCREEN.on}\u001B[H${body}\u001B[J`);
     drawn = true;
   };
@@ -134,7 +134,7 @@ function screen<T>(list: List<T>, options: ListOptions): Shower<T> {
       last = records;
       draw(paint('dim', `${timestampOf(systemClock).slice(11, 19)}Z   Ctrl-C ends`, out));
     },
-    trouble: (said) => draw(paint('red', said, out)),
+    trouble: (message) => draw(paint('red', message, out)),
     end: () => out.write(`${drawn ? ALTERNATE_SCREEN.off : ''}${text()}\n`),
   };
 }
@@ -155,14 +155,14 @@ function appended<T>(list: List<T>, options: ListOptions): Shower<T> {
         known.set(list.key(record), now);
         write(json ? jsonLine(record).trimEnd() : table.row(record).map(oneLine).join('  ').trimEnd());
       }
-      const there = new Set(records.map(list.key));
+      const present = new Set(records.map(list.key));
       for (const key of known.keys()) {
-        if (there.has(key)) continue;
+        if (present.has(key)) continue;
         known.delete(key);
         write(json ? JSON.stringify({ gone: key }) : `${key}  gone`);
       }
     },
-    trouble: (said) => void process.stderr.write(`${said}\n`),
+    trouble: (message) => void process.stderr.write(`${message}\n`),
     end: () => undefined,
   };
 }

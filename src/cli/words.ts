@@ -5,12 +5,12 @@ const MIN_ALIKE = 0.4;
 
 /** Of `candidates` the one that a person most likely meant by `word`; undefined when none is like it. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const asked = word.toLowerCase();
+  const typed = word.toLowerCase();
   let best: string | undefined;
   let fewest = MAX_EDITS + 1;
   for (const candidate of candidates) {
-    const edits = editsBetween(asked, candidate.toLowerCase());
-    const longest = Math.max(asked.length, candidate.length);
+    const edits = editsBetween(typed, candidate.toLowerCase());
+    const longest = Math.max(typed.length, candidate.length);
     if (edits < fewest && (longest - edits) / longest > MIN_ALIKE) [best, fewest] = [candidate, edits];
   }
   return best;

@@ -125,7 +125,7 @@ async function launch(
     env: { ...options.env, KSI_DIR: paths.dir, KSI_LOG_FILE: paths.log('supervisor'), ...executables },
   });
   closeSync(log);
-  const gone = once(child, 'exit');
+  const exited = once(child, 'exit');
   // A supervisor whose pipe closes during the start stops the cluster.
   const abort = (): void => {
     if (child.connected) child.disconnect();
@@ -138,7 +138,7 @@ async function launch(
       child.unref();
       return outcome.ready;
     }
-    await gone;
+    await exited;
     options.signal.throwIfAborted();
     if (outcome === undefined) throw await diedEarly(paths);
     if ('taken' in outcome) return undefined;

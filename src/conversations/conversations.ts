@@ -316,8 +316,8 @@ const definitionOf = ({
   moderated,
   keep,
   participants: participants.map(({ name, agent_id, part, registration }) => {
-    const { session_id: _session, state: _state, ...asked } = registration ?? {};
-    return { name, agent_id, part, asked };
+    const { session_id: _session, state: _state, ...requested } = registration ?? {};
+    return { name, agent_id, part, requested };
   }),
 });
 

@@ -15,7 +15,7 @@ export const conversationHandlers = ({
   conversation_pause: ({ id, revision }, { principal }) => conversations.steer(id, 'pause', principal, revision),
   conversation_resume: ({ id, revision }, { principal }) => conversations.steer(id, 'resume', principal, revision),
   conversation_end: ({ id, revision }, { principal }) => conversations.steer(id, 'end', principal, revision),
-  conversation_say: ({ id, ...said }, { principal, id: made }) =>
-    conversations.say(id, { message_id: made, ...said }, principal),
+  conversation_say: ({ id, ...body }, { principal, id: callId }) =>
+    conversations.say(id, { message_id: callId, ...body }, principal),
   conversation_delete: ({ id }, { principal }) => conversations.delete(id, principal),
 });

@@ -84,12 +84,12 @@ export async function withApiErrors<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** @param stands the revision now; 0: there is nothing. @throws {ApiError} revision_mismatch */
-export function expectRevision(expected: number | undefined, stands: number): void {
-  if (expected !== undefined && expected !== stands)
+/** @current current the revision now; 0: there is nothing. @throws {ApiError} revision_mismatch */
+export function expectRevision(expected: number | undefined, current: number): void {
+  if (expected !== undefined && expected !== current)
     throw new ApiError(
       'revision_mismatch',
-      stands === 0 ? 'There is nothing yet' : `The revision is ${stands}, not ${expected}`,
+      current === 0 ? 'There is nothing yet' : `The revision is ${current}, not ${expected}`,
     );
 }
 

@@ -84,29 +84,29 @@ export class Sessions {
     return found;
   }
 
-  /** @param asked a UUID or a name. @throws {ApiError} session_not_found */
-  async one(asked: string, principal: Principal): Promise<Session> {
-    const sessionId = (await withApiErrors(() => this.#names.find(asked, principal.owner)))?.sessionId;
+  /** @idOrName idOrName a UUID or a name. @throws {ApiError} session_not_found */
+  async one(idOrName: string, principal: Principal): Promise<Session> {
+    const sessionId = (await withApiErrors(() => this.#names.find(idOrName, principal.owner)))?.sessionId;
     const session =
       sessionId === undefined
         ? undefined
         : ((await this.#model.session(sessionId)) ?? (await withApiErrors(() => this.#withoutTasks(sessionId))));
     if (session === undefined || !maySee(principal, session.owner))
-      throw new ApiError('session_not_found', `There is no session ${asked}`);
+      throw new ApiError('session_not_found', `There is no session ${idOrName}`);
     return session;
   }
 
   /** As lines of JSON, or as Markdown. @throws {ApiError} */
-  async transcript(asked: string, format: TranscriptQuery['format'], principal: Principal): Promise<string> {
-    const session = await this.one(asked, principal);
+  async transcript(idOrName: string, format: TranscriptQuery['format'], principal: Principal): Promise<string> {
+    const session = await this.one(idOrName, principal);
     const entries = await withApiErrors(() => this.#transcripts.main(session.session_id));
     if (format === 'markdown') return markdownOf(session.session_name ?? session.session_id, entries);
     return entries.map((entry) => `${JSON.stringify(entry)}\n`).join('');
   }
 
   /** @throws {ApiError} */
-  async export(asked: string, principal: Principal): Promise<SessionExport> {
-    const session = await this.one(asked, principal);
+  async export(idOrName: string, principal: Principal): Promise<SessionExport> {
+    const session = await this.one(idOrName, principal);
     const { entries, subagents } = await withApiErrors(() => this.#transcripts.whole(session.session_id));
     return {
       format: 'ksi-session',
@@ -141,8 +141,8 @@ export class Sessions {
       const created_at = new Date(now).toISOString();
       const record = { v: FORMAT_VERSION, session_id: sessionId, ...name, owner: principal.owner, created_at };
       // The owner's record without a transcript is left from an import that broke off, which may be repeated.
-      const mine = (await this.#records.claim(record)) || (await this.#records.ownerOf(sessionId)) === principal.owner;
-      if (!mine) throw taken;
+      const owned = (await this.#records.claim(record)) || (await this.#records.ownerOf(sessionId)) === principal.owner;
+      if (!owned) throw taken;
       try {
         const transcript = { entries, subagents: Object.fromEntries(subagents) };
         await this.#transcripts.store({ session_id: sessionId, owner: principal.owner }, transcript);

@@ -58,13 +58,13 @@ export class Transcripts {
   }
 
   /** Stores a new transcript atomically. @throws {BrokerError} conflict if there is one already. @throws {ApiError} invalid_request */
-  async store(whose: Whose, { entries, subagents }: WholeTranscript): Promise<void> {
-    const { session_id: sessionId } = whose;
+  async store(session: Whose, { entries, subagents }: WholeTranscript): Promise<void> {
+    const { session_id: sessionId } = session;
     const parts: Publication[] = [];
     for (const [subkey, part] of Object.entries(subagents))
-      parts.push(...(await this.#publications(whose, SUBJECT.transcriptSub(sessionId, encodeSubkey(subkey)), part)));
+      parts.push(...(await this.#publications(session, SUBJECT.transcriptSub(sessionId, encodeSubkey(subkey)), part)));
     const filter = SUBJECT.transcript(sessionId);
-    const [first, ...rest] = await this.#publications(whose, filter, entries);
+    const [first, ...rest] = await this.#publications(session, filter, entries);
     // The first message carries the compare-and-set. Without entries there is nothing to store.
     if (first === undefined) return;
     const all = [{ ...first, expect: { filter, seq: 0 } }, ...rest, ...parts];

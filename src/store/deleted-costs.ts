@@ -53,8 +53,8 @@ export class DeletedCostCounters {
     this.#exchangeDays = exchangeDays;
   }
 
-  of(asked: DeletedCosts): number {
-    const start = prefixOf(asked);
+  of(filter: DeletedCosts): number {
+    const start = prefixOf(filter);
     let usd = 0;
     for (const { value } of this.#db.getRange({ start, end: [...start, LAST] })) usd = addUsd(usd, value?.usd ?? 0);
     return usd;
@@ -99,11 +99,11 @@ export class DeletedCostCounters {
 const later = (day: string, days: number): string =>
   new Date(Date.parse(day) + days * DAY_MS).toISOString().slice(0, 10);
 
-function prefixOf(asked: DeletedCosts): string[] {
-  if ('sessionId' in asked) return ['session', asked.sessionId];
-  const { owner, ...rest } = asked;
+function prefixOf(filter: DeletedCosts): string[] {
+  if ('sessionId' in filter) return ['session', filter.sessionId];
+  const { owner, ...rest } = filter;
   if ('exchangeId' in rest) return ['exchange', rest.exchangeId, ...(owner === undefined ? [] : [owner])];
-  return ['day', asked.owner ?? '', rest.day, ...(rest.tokenId === undefined ? [] : [rest.tokenId])];
+  return ['day', filter.owner ?? '', rest.day, ...(rest.tokenId === undefined ? [] : [rest.tokenId])];
 }
 
 /** @returns undefined: the event is not of a deletion that concerns the read model. */

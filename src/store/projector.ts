@@ -88,12 +88,12 @@ export class Projector {
   /** Resolves when the read model is up to date. @throws {BrokerError} */
   async start(): Promise<void> {
     const { hub, log } = this.#options;
-    const begun = performance.now();
+    const startedAt = performance.now();
     await this.#follow(this.model.position.seq);
     this.#caughtUp = true;
     this.#reading = this.#readCommands();
     log.info(
-      { ms: Math.round(performance.now() - begun), position: this.model.position.seq },
+      { ms: Math.round(performance.now() - startedAt), position: this.model.position.seq },
       'the read model is up to date',
     );
     this.#forget = hub.onReset(() => {

@@ -147,9 +147,9 @@ export class ReadModel {
   }
 
   /** What tasks that were deleted have cost. */
-  async deletedCosts(asked: DeletedCosts): Promise<number> {
+  async deletedCosts(deletedFilter: DeletedCosts): Promise<number> {
     await this.#flushIfPossible();
-    return this.#store.deletedCosts(asked);
+    return this.#store.deletedCosts(deletedFilter);
   }
 
   /** What a session has cost, with its deleted tasks. */

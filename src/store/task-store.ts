@@ -147,8 +147,8 @@ export class TaskStore {
   }
 
   /** What tasks that were deleted have cost. */
-  deletedCosts(asked: DeletedCosts): number {
-    return this.#deletedCosts.of(asked);
+  deletedCosts(deletedFilter: DeletedCosts): number {
+    return this.#deletedCosts.of(deletedFilter);
   }
 
   session(id: string): Session | undefined {
@@ -270,9 +270,9 @@ export class TaskStore {
     else void this.#sessions.put(id, next);
     if (old?.last_task_id === next?.last_task_id) return;
     // A session keeps the owner of its first task, even if an admin continues it.
-    for (const whose of [ALL, (old ?? next)?.owner ?? '']) {
-      if (old !== undefined) void this.#index.remove(['sessions', whose, old.last_task_id]);
-      if (next !== undefined) void this.#index.put(['sessions', whose, next.last_task_id], id);
+    for (const ownerKey of [ALL, (old ?? next)?.owner ?? '']) {
+      if (old !== undefined) void this.#index.remove(['sessions', ownerKey, old.last_task_id]);
+      if (next !== undefined) void this.#index.put(['sessions', ownerKey, next.last_task_id], id);
     }
   }
 }
@@ -305,7 +305,7 @@ const passingKeys = (row: TaskRow): Key[] => [
   ...(row.token_id === undefined || isEnded(row.status) ? [] : [['open', row.token_id, row.task_id]]),
   ...(row.ended_at === undefined
     ? []
-    : [ALL, row.owner].map((whose) => ['ended', whose, row.ended_at?.slice(0, 10) ?? '', row.task_id])),
+    : [ALL, row.owner].map((ownerKey) => ['ended', ownerKey, row.ended_at?.slice(0, 10) ?? '', row.task_id])),
   ...(wasNotAccepted(row) ? [['not_accepted', row.ended_at ?? '', row.task_id]] : []),
   ...(row.start_by === undefined || !mayFollow(row.status, 'expired') ? [] : [['due', row.start_by, row.task_id]]),
 ];

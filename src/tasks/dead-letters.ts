@@ -168,11 +168,11 @@ export class DeadLetters {
   }
 
   async *#read(
-    { queue, owner: asked, ended_after, ended_before }: DeadFilter,
+    { queue, owner: requestedOwner, ended_after, ended_before }: DeadFilter,
     principal: Principal,
     after: number,
   ): AsyncGenerator<Found> {
-    const owner = listedOwner(principal, asked);
+    const owner = listedOwner(principal, requestedOwner);
     const filter = queue === undefined ? SUBJECT.deadAll : SUBJECT.dead(queue, '*');
     for await (const stored of readStream(this.#broker, STREAM.dead, filter, after, Number.MAX_SAFE_INTEGER)) {
       const found = this.#letterIn(stored);

@@ -141,25 +141,25 @@ export class TaskReader {
 
   /** The command of a task without events, found by the timestamp in its id. */
   async #command(id: string): Promise<{ command: SpawnCommand; stored: Stored } | undefined> {
-    const made = timeOf(id);
+    const createdAt = timeOf(id);
     // No task has an id of the future, and the broker may not be able to parse such a time.
-    if (made === undefined || made > this.#broker.clock.now() + COMMAND_WINDOW_MS) return undefined;
+    if (createdAt === undefined || createdAt > this.#broker.clock.now() + COMMAND_WINDOW_MS) return undefined;
     const { lastSeq } = await streamPosition(this.#broker, STREAM.commands);
-    const found = await this.#storedCommand(id, made, lastSeq);
+    const found = await this.#storedCommand(id, createdAt, lastSeq);
     const command = found === undefined ? undefined : await commandOf(found, this.#blobs);
     return found === undefined || command === undefined ? undefined : { command, stored: found };
   }
 
   /** @param lastSeq the stream's last sequence, read from the leader. */
-  async #storedCommand(id: string, made: number, lastSeq: number): Promise<Stored | undefined> {
+  async #storedCommand(id: string, createdAt: number, lastSeq: number): Promise<Stored | undefined> {
     let seen = 0;
     try {
       const batch = await this.#broker.jsm.direct.getBatch(STREAM.commands, {
-        start_time: new Date(made - COMMAND_WINDOW_MS),
+        start_time: new Date(createdAt - COMMAND_WINDOW_MS),
         batch: MAX_LOOKED_AT,
       });
       for await (const message of batch) {
-        if (message.time.getTime() > made + COMMAND_WINDOW_MS) return undefined;
+        if (message.time.getTime() > createdAt + COMMAND_WINDOW_MS) return undefined;
         if (message.header.get(HEADER.taskId) === id) return asStored(message);
         seen = message.seq;
       }

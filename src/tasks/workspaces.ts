@@ -26,7 +26,7 @@ export async function workspacesOf({ broker, config, model }: Sources, principal
   const own = new Set(all.filter(({ owner }) => maySee(principal, owner)).map(({ workspace }) => workspace));
   const names = [...new Set(all.map(({ workspace }) => workspace))];
   const maxWriters = writersIn(config.KSI_WORKSPACE_WRITERS);
-  const told = ({ task_id, owner, since }: Shown) => ({ ...(maySee(principal, owner) ? { task_id } : {}), since });
+  const toVisible = ({ task_id, owner, since }: Shown) => ({ ...(maySee(principal, owner) ? { task_id } : {}), since });
   return names
     .filter((name) => [...own].some((each) => overlap(each, name)))
     .toSorted((a, b) => a.localeCompare(b))
@@ -36,13 +36,13 @@ export async function workspacesOf({ broker, config, model }: Sources, principal
         workspace: name,
         limit: maxWriters(rootOf(name)),
         writers: writers.filter(isHere).map((writer) => ({
-          ...told(writer),
+          ...toVisible(writer),
           ...(writer.waits_for === undefined || !maySee(principal, writer.owner)
             ? {}
             : { waits_for: writer.waits_for }),
         })),
-        readers: readers.filter(isHere).map(told),
-        waiting: waiting.filter(isHere).map(told),
+        readers: readers.filter(isHere).map(toVisible),
+        waiting: waiting.filter(isHere).map(toVisible),
       };
     });
 }

@@ -22,19 +22,19 @@ const layer = (of: Layer['of'], { allow, deny = [] }: ToolLimits): Layer => ({
 });
 
 /** All limits of an owner's task. */
-export const layersOf = (policy: ToolPolicy, owner: string, asked: RequestedTools): readonly Layer[] => [
+export const layersOf = (policy: ToolPolicy, owner: string, requested: RequestedTools): readonly Layer[] => [
   layer("the operator's policy", policy),
   layer("the owner's policy", policy.owners?.[owner] ?? {}),
-  layer('the request', { deny: [...(asked.disallowed_tools ?? [])] }),
+  layer('the request', { deny: [...(requested.disallowed_tools ?? [])] }),
 ];
 
 /** Checks a requested rule. @returns the reason against it, with the layer and its rules, or undefined if it is allowed */
 export function requestFault(layers: readonly Layer[], text: string): string | undefined {
-  const asked = parseRule(text);
+  const requested = parseRule(text);
   for (const { of, allow, deny } of layers) {
-    const denied = deny.find((rule) => covers(rule, asked));
+    const denied = deny.find((rule) => covers(rule, requested));
     if (denied !== undefined) return `${text} is denied by ${of} (${denied.text})`;
-    if (allow !== undefined && !allow.some((rule) => covers(rule, asked)))
+    if (allow !== undefined && !allow.some((rule) => covers(rule, requested)))
       return `${text} is more than ${of} allows (${listed(allow)})`;
   }
   return undefined;

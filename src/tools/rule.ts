@@ -46,15 +46,16 @@ export const domainOf = (uses: string): string | undefined =>
 const SHELL_SYNTAX = /[;&|`$<>\n\\]/;
 
 /** Whether `allowed` matches every use that `asked` matches. False when in doubt. */
-export function covers(allowed: ToolRule, asked: ToolRule): boolean {
-  if (!namesTool(allowed, asked.tool) || (asked.tool.includes('*') && asked.tool !== allowed.tool)) return false;
-  if (allowed.uses === undefined || allowed.uses === asked.uses) return true;
-  if (asked.uses === undefined) return false;
-  if (asked.tool === 'WebFetch')
-    return domainOf(allowed.uses) !== undefined && domainOf(allowed.uses) === domainOf(asked.uses);
-  if (asked.tool !== 'Bash' || SHELL_SYNTAX.test(asked.uses)) return false;
+export function covers(allowed: ToolRule, requested: ToolRule): boolean {
+  if (!namesTool(allowed, requested.tool) || (requested.tool.includes('*') && requested.tool !== allowed.tool))
+    return false;
+  if (allowed.uses === undefined || allowed.uses === requested.uses) return true;
+  if (requested.uses === undefined) return false;
+  if (requested.tool === 'WebFetch')
+    return domainOf(allowed.uses) !== undefined && domainOf(allowed.uses) === domainOf(requested.uses);
+  if (requested.tool !== 'Bash' || SHELL_SYNTAX.test(requested.uses)) return false;
   const { words, exact } = prefixOf(allowed.uses);
-  return !exact && startsWithWords(prefixOf(asked.uses).words, words);
+  return !exact && startsWithWords(prefixOf(requested.uses).words, words);
 }
 
 export const startsWithWords = (command: string, words: string): boolean =>

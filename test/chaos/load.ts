@@ -92,25 +92,25 @@ export class Load {
   }
 
   /** Asks until it is known what became of it, or there is no way to know. */
-  async #ask(asked: Asked): Promise<void> {
+  async #ask(spawn: Asked): Promise<void> {
     const giveUp = performance.now() + GIVE_UP_MS;
     for (;;) {
-      const { result, taskId } = await this.#once(asked);
-      if (taskId !== undefined) return this.#afterwards(asked, taskId);
-      const again = result === 'unreachable' || asked.idempotent;
+      const { result, taskId } = await this.#once(spawn);
+      if (taskId !== undefined) return this.#afterwards(spawn, taskId);
+      const again = result === 'unreachable' || spawn.idempotent;
       if (!again || performance.now() > giveUp) return;
       await sleep(REPEAT_PAUSE_MS);
     }
   }
 
-  async #afterwards(asked: Asked, taskId: string): Promise<void> {
-    if (asked.idempotent && this.#random() < REPEATED) await this.#once(asked);
+  async #afterwards(spawn: Asked, taskId: string): Promise<void> {
+    if (spawn.idempotent && this.#random() < REPEATED) await this.#once(spawn);
     if (this.#random() < CANCELLED) void this.#keep(this.#cancel(taskId));
   }
 
-  async #once(asked: Asked): Promise<Post> {
-    const { key, client, session, idempotent } = asked;
-    const { request, fails } = asked.wanted;
+  async #once(spawn: Asked): Promise<Post> {
+    const { key, client, session, idempotent } = spawn;
+    const { request, fails } = spawn.wanted;
     const api = this.#api();
     const askedAt = Date.now();
     const outcome = await postSpawn(api, request, idempotent ? key : undefined);

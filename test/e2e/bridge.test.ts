@@ -88,9 +88,9 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
   });
 
   it('are answered, one of each command', async () => {
-    const told = await new LegacyClient(socket, 'each.py', work).all();
+    const received = await new LegacyClient(socket, 'each.py', work).all();
     const answers = new Map<string, LegacyAnswer[]>();
-    for (const { command, answer } of told)
+    for (const { command, answer } of received)
       if (typeof command === 'string') answers.set(command, [...(answers.get(command) ?? []), answer as LegacyAnswer]);
     const results = (command: string): Told[] => (answers.get(command) ?? []).map(({ result }) => result);
     const errors = (command: string): (string | undefined)[] =>
@@ -183,7 +183,7 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
       ['delivered', 'queued', 'queued', 'error', 'broadcast', 'published', 'delivered', 'error'],
     );
     // To its subscribers, the sender among them, once; what the payload says of the envelope is not believed.
-    const toldOf = (name: string): unknown => told.find((line) => name in line)?.[name];
+    const toldOf = (name: string): unknown => received.find((line) => name in line)?.[name];
     const pushed = toldOf('pushed') as Told[];
     assert.deepEqual(
       pushed.map(({ type }) => String(type)).toSorted((a, b) => a.localeCompare(b)),
@@ -259,11 +259,11 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
       const alice = new LegacyClient(socket, 'agent.py', 'alice', '2');
       const bob = new LegacyClient(other.socket, 'agent.py', 'bob', '2');
       await new LegacyClient(socket, 'orchestrator.py', 'alice', 'bob').all();
-      const said = await alice.all();
+      const aliceAnswers = await alice.all();
       await bob.all();
       // Alice answered twice, the second time with an end, which Bob acknowledged.
       await monitor.until(({ message }) => (message as Told | undefined)?.['content'] === 'Goodbye.');
-      const seen = monitor.told.flatMap(({ message }) => (message === undefined ? [] : [message as Told]));
+      const seen = monitor.received.flatMap(({ message }) => (message === undefined ? [] : [message as Told]));
       const direct = seen.filter(({ type }) => type === 'DIRECT_MESSAGE');
       assert.deepEqual(
         direct.map(({ from, to }) => `${String(from)} ${String(to)}`),
@@ -274,7 +274,7 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
       assert.equal(seen.filter(({ type }) => type === 'PROCESS_COMPLETE').length, 3);
       assert.equal(seen[0]?.['type'], 'CONVERSATION_INVITE');
       // Its second run went on in the session of the first.
-      const sessions = said.flatMap(({ complete }) =>
+      const sessions = aliceAnswers.flatMap(({ complete }) =>
         complete === undefined ? [] : [(complete as Told)['session_id']],
       );
       assert.equal(sessions.length, 2);
@@ -309,9 +309,12 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
   });
 
   it('harm nobody by garbage, half lines, megabytes, a crowd, or by going away', async () => {
-    const told = Object.assign({}, ...(await new LegacyClient(socket, 'abuse.py').all())) as Record<string, unknown>;
-    const code = (name: string): string | undefined => (told[name] as [LegacyAnswer])[0].error?.code;
-    const message = (name: string): string => (told[name] as [LegacyAnswer])[0].error?.message ?? '';
+    const received = Object.assign({}, ...(await new LegacyClient(socket, 'abuse.py').all())) as Record<
+      string,
+      unknown
+    >;
+    const code = (name: string): string | undefined => (received[name] as [LegacyAnswer])[0].error?.code;
+    const message = (name: string): string => (received[name] as [LegacyAnswer])[0].error?.message ?? '';
     for (const name of ['garbage', 'utf8', 'array', 'deep', 'half']) assert.equal(code(name), 'INVALID_JSON', name);
     for (const name of ['unknown', 'no_version', 'extra', 'missing', 'mistyped'])
       assert.equal(code(name), 'INVALID_COMMAND', name);
@@ -323,23 +326,23 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
     assert.equal(code('action'), 'INVALID_ACTION');
     assert.equal(code('not_connected'), 'SUBSCRIBE_FAILED');
     for (const name of ['no_newline', 'pieces'])
-      assert.equal((told[name] as [LegacyAnswer])[0].status, 'success', name);
+      assert.equal((received[name] as [LegacyAnswer])[0].status, 'success', name);
     // After its one answer the connection is closed.
     for (const name of ['garbage', 'unknown', 'no_newline', 'pieces'])
-      assert.equal((told[name] as unknown[])[1], null, name);
-    assert.equal(told['big_is_whole'], true);
-    assert.equal(told['crowd'], 500);
-    assert.equal((told['alive'] as LegacyAnswer).status, 'success');
-    assert.equal(told['mode_of_socket'], '0o600');
-    assert.equal(told['mine'], true);
+      assert.equal((received[name] as unknown[])[1], null, name);
+    assert.equal(received['big_is_whole'], true);
+    assert.equal(received['crowd'], 500);
+    assert.equal((received['alive'] as LegacyAnswer).status, 'success');
+    assert.equal(received['mode_of_socket'], '0o600');
+    assert.equal(received['mine'], true);
   });
 
   it('hear of a run that ended while the bridge was dead, and find its new socket', async () => {
     const endpoints = async (): Promise<{ pids: Record<string, number> }> =>
       JSON.parse(await readFile(join(cluster.dir, 'endpoints.json'), 'utf8')) as { pids: Record<string, number> };
-    const asked = { mode: 'async', type: 'claude', prompt: '[[sleep:700]] x', agent_id: 'carol' };
+    const spawnRequest = { mode: 'async', type: 'claude', prompt: '[[sleep:700]] x', agent_id: 'carol' };
     const spawned = JSON.parse(
-      (await cluster.ksi(['bridge', 'ask', 'SPAWN', JSON.stringify(asked), '--socket', socket])).stdout,
+      (await cluster.ksi(['bridge', 'ask', 'SPAWN', JSON.stringify(spawnRequest), '--socket', socket])).stdout,
     ) as Told;
     const { pids } = await endpoints();
     assert.ok(pids['bridge'] !== undefined);
@@ -387,17 +390,17 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
       choice,
     );
     try {
-      const told = Object.assign({}, ...(await new LegacyClient(bridge.socket, 'beside.py').all())) as Record<
+      const received = Object.assign({}, ...(await new LegacyClient(bridge.socket, 'beside.py').all())) as Record<
         string,
         LegacyAnswer
       >;
-      assert.equal(told['forwarded']?.result['served_by'], 'the old daemon');
-      assert.ok(Number(told['large']?.result['got']) > 3_000_000);
-      assert.equal(told['half_closed']?.result['served_by'], 'the old daemon');
-      assert.equal(told['refused']?.error?.code, 'IDENTITY_NOT_FOUND');
-      assert.equal(told['here']?.result['status'], 'healthy');
-      assert.equal((told['pushed'] as unknown as Told)['content'], 'pushed by the old daemon');
-      assert.equal(told['inline']?.result['served_by'], 'the old daemon');
+      assert.equal(received['forwarded']?.result['served_by'], 'the old daemon');
+      assert.ok(Number(received['large']?.result['got']) > 3_000_000);
+      assert.equal(received['half_closed']?.result['served_by'], 'the old daemon');
+      assert.equal(received['refused']?.error?.code, 'IDENTITY_NOT_FOUND');
+      assert.equal(received['here']?.result['status'], 'healthy');
+      assert.equal((received['pushed'] as unknown as Told)['content'], 'pushed by the old daemon');
+      assert.equal(received['inline']?.result['served_by'], 'the old daemon');
       const stats = JSON.parse(
         (await cluster.ksi(['bridge', 'stats', '--socket', bridge.socket, '-o', 'json'])).stdout,
       ) as Told;

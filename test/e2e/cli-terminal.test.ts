@@ -93,8 +93,8 @@ describe('ksi on a terminal, in a demo', { skip: without('tmux') }, () => {
     await terminal.until(/KSI does not answer at .*; retrying\n[^]*You said: “the gap”[^]*\n›$/);
     await terminal.enter('[[tool:Bash {"command":"mkdir made"}]] please');
     await terminal.until(/Claude asks to use Bash: mkdir made\nallow\? .*›$/);
-    const [asked] = JSON.parse((await cluster.ksi(['approvals', '-o', 'json'])).stdout) as { approval_id: string }[];
-    await cluster.ksi(['approvals', 'deny', asked?.approval_id ?? '', '--message', 'by PUMPKIN']);
+    const [approval] = JSON.parse((await cluster.ksi(['approvals', '-o', 'json'])).stdout) as { approval_id: string }[];
+    await cluster.ksi(['approvals', 'deny', approval?.approval_id ?? '', '--message', 'by PUMPKIN']);
     await terminal.until(/answered elsewhere: deny\n[^]*by PUMPKIN[^]*\n›$/);
     await terminal.press('C-d');
     await terminal.until(/Continue with: ksi chat --session across\n\$$/);

@@ -96,8 +96,8 @@ describe('agents that talk, with the real claude, in a demo', () => {
       call('agents_list', {}),
     ];
     await agents.send({ from: 'peer', to: 'boss', content: `Find out. ${deeds.join(' ')}` });
-    const [told, answer] = await untilTwo(() => agents.inbox('peer', '?wait=30'));
-    assert.deepEqual([told?.from, told?.content], ['boss', 'It is a mango.']);
+    const [question, answer] = await untilTwo(() => agents.inbox('peer', '?wait=30'));
+    assert.deepEqual([question?.from, question?.content], ['boss', 'It is a mango.']);
     // The answers of the tools, as the stand-in quotes them: of the last one that there is none.
     assert.match(answer?.content ?? '', /"status":"completed","ended":true,"result":"[^]*Say MANGO/);
     assert.match(answer?.content ?? '', /No such tool available: mcp__ksi__agents_list/);

@@ -60,7 +60,7 @@ describe('deletion', () => {
   };
   const run = (prompt: string, session: string): Promise<Task> => ended({ prompt, session_id: session });
   const otherApi = (): string => (cluster.endpoints['apis'] as { url: string }[])[1]?.url ?? '';
-  const gone = async (path: string): Promise<void> => {
+  const expectMissing = async (path: string): Promise<void> => {
     assert.equal((await ask('GET', path)).status, 404);
     while ((await ask('GET', path, undefined, otherApi())).status !== 404);
   };
@@ -94,7 +94,7 @@ describe('deletion', () => {
     const one = await run('canary-one', 'first');
     const two = await run('canary-two', 'first');
     assert.equal((await ask('DELETE', `/tasks/${one.task_id}`)).status, 204);
-    await gone(`/tasks/${one.task_id}`);
+    await expectMissing(`/tasks/${one.task_id}`);
     assert.equal((await ask('GET', `/tasks/${one.task_id}/events`)).status, 404);
     assert.equal((await ask('POST', `/tasks/${one.task_id}/retry`)).status, 404);
     assert.equal((await ask('DELETE', `/tasks/${one.task_id}`)).status, 404);
@@ -108,8 +108,8 @@ describe('deletion', () => {
     const folder = join(cluster.dir, 'workspaces', session);
     assert.ok(existsSync(folder));
     assert.equal((await ask('DELETE', `/tasks/${id}`)).status, 204);
-    await gone(`/tasks/${id}`);
-    await gone(`/sessions/${session}`);
+    await expectMissing(`/tasks/${id}`);
+    await expectMissing(`/sessions/${session}`);
     while (existsSync(folder));
     const resumed = await ask('POST', '/spawn', { prompt: 'x', session_id: session, resume_only: true });
     assert.deepEqual([resumed.status, resumed.body['code']], [404, 'session_not_found']);
@@ -135,7 +135,7 @@ describe('deletion', () => {
     const folder = join(cluster.dir, 'workspaces', short.session_id);
     assert.ok(existsSync(folder));
     assert.equal((await ask('DELETE', '/sessions/second')).status, 204);
-    for (const { task_id: id } of [short, long]) await gone(`/tasks/${id}`);
+    for (const { task_id: id } of [short, long]) await expectMissing(`/tasks/${id}`);
     while (existsSync(folder));
     assert.equal((await ask('POST', '/spawn', { prompt: 'x', session_id: 'second', resume_only: true })).status, 404);
     assert.equal((await ask('GET', `/tasks/${kept.task_id}`)).status, 200);
@@ -148,11 +148,11 @@ describe('deletion', () => {
       ['POST', '/identities', { agent_id: 'gone', display_name: 'canary-identity' }],
       ['PUT', '/profiles/gone', { role: 'canary-profile' }],
     ] as const) {
-      const { status, body: said } = await ask(method, path, body);
-      assert.ok(status < 300, `${path}: ${JSON.stringify(said)}`);
+      const { status, body: response } = await ask(method, path, body);
+      assert.ok(status < 300, `${path}: ${JSON.stringify(response)}`);
     }
     assert.equal((await ask('DELETE', '/owners/local')).status, 204);
-    await gone(`/tasks/${kept.task_id}`);
+    await expectMissing(`/tasks/${kept.task_id}`);
     assert.deepEqual((await ask('GET', '/tasks')).body['items'], []);
   });
 
@@ -208,8 +208,8 @@ describe('deletion', () => {
     assert.match((await ask('GET', `/tasks/${child?.task_id}`)).body['prompt_preview'] as string, new RegExp(canary));
     for (const id of [whole.task_id, failed.task_id, child?.task_id])
       assert.equal((await ask('DELETE', `/tasks/${id}`)).status, 204);
-    for (const id of [whole.task_id, failed.task_id, child?.task_id, ofAgent]) await gone(`/tasks/${id}`);
-    for (const { session_id: id } of [whole, failed]) await gone(`/sessions/${id}`);
+    for (const id of [whole.task_id, failed.task_id, child?.task_id, ofAgent]) await expectMissing(`/tasks/${id}`);
+    for (const { session_id: id } of [whole, failed]) await expectMissing(`/sessions/${id}`);
 
     for (const url of [cluster.url, otherApi()]) {
       for (const path of LISTS) {

@@ -258,8 +258,8 @@ describe('the main job, end to end', () => {
     assert.ok(victim, 'the worker that runs it is one of the cluster');
     process.kill(victim, 'SIGKILL');
     // The second attempt asks the stand-in again; both are let go.
-    let asked = 0;
-    await standin.waitFor((seen) => holdsOn(seen) && ++asked === 2);
+    let requestCount = 0;
+    await standin.waitFor((seen) => holdsOn(seen) && ++requestCount === 2);
     standin.release();
     const task = await finished(accepted.task_id);
     assert.equal(task.status, 'completed');

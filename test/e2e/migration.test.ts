@@ -38,18 +38,18 @@ describe('docs/migration.md', { skip: without('python3') }, () => {
   });
 
   it('says commands that do what it says, one after another', async () => {
-    const said: Record<string, string> = {};
+    const outputs: Record<string, string> = {};
     for (const { section, commands } of await blocks()) {
       const { code, output } = await bash(`set -euo pipefail\n${commands}`, home, env);
       assert.equal(code, 0, `${section}:\n${commands}\n${output}`);
-      said[section] = `${said[section] ?? ''}${output}`;
+      outputs[section] = `${outputs[section] ?? ''}${output}`;
     }
-    const sideBySide = said['1. Side by side'] ?? '';
+    const sideBySide = outputs['1. Side by side'] ?? '';
     assert.match(sideBySide, /the old daemon/, 'first everything goes to it');
     assert.match(sideBySide, /HEALTH_CHECK +0 +\d+ +0/);
     assert.match(sideBySide, /"greeting"/, 'then KSI reads its compositions');
     assert.match(sideBySide, /GET_COMPOSITIONS +1 +0 +0/);
-    const brought = said['2. Bring the working folder over'] ?? '';
+    const brought = outputs['2. Bring the working folder over'] ?? '';
     for (const line of [
       /^brought +profile +helper$/m,
       /^brought +identity +worker bee\.1$/m,
@@ -63,9 +63,9 @@ describe('docs/migration.md', { skip: without('python3') }, () => {
       assert.match(brought, line);
     assert.match(brought, /^7$/m, 'the second time all is there');
     assert.match(brought, /I know what you said before \(1\)|KUMQUAT/, 'the old session goes on');
-    assert.match(said['3. Clients over'] ?? '', /"result": "Hello/);
-    assert.match(said['5. Cut-over'] ?? '', /"planner"/);
-    const back = said['The way back'] ?? '';
+    assert.match(outputs['3. Clients over'] ?? '', /"result": "Hello/);
+    assert.match(outputs['5. Cut-over'] ?? '', /"planner"/);
+    const back = outputs['The way back'] ?? '';
     for (const name of ['agent_profiles', 'claude', 'claude_logs', 'ksi_state.json', 'prompts', 'shared_state'])
       assert.match(back, new RegExp(`^${name}$`, 'm'));
     assert.equal(await daemon.ended, 0, 'it was asked to stop');

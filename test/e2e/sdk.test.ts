@@ -72,7 +72,7 @@ describe('the SDK, at a cluster with the real claude', () => {
     });
 
     it('resumes its WebSocket, with a new ticket, with no gap and no repeat; and tells errors by their codes', async () => {
-      const told = await page.evaluate<{
+      const pageResult = await page.evaluate<{
         seen: number[];
         past: number[];
         sockets: number;
@@ -111,10 +111,14 @@ describe('the SDK, at a cluster with the real claude', () => {
         await client.close();
         return { seen, past, sockets: sockets.length, errors };
       })()`);
-      assert.deepEqual(told.seen, told.past);
-      assert.ok(told.past.length >= 6);
-      assert.ok(told.sockets >= 2, 'it was broken, and opened again');
-      assert.deepEqual(told.errors, ['KsiError invalid_request', 'KsiError unauthorized', 'KsiUnreachableError ']);
+      assert.deepEqual(pageResult.seen, pageResult.past);
+      assert.ok(pageResult.past.length >= 6);
+      assert.ok(pageResult.sockets >= 2, 'it was broken, and opened again');
+      assert.deepEqual(pageResult.errors, [
+        'KsiError invalid_request',
+        'KsiError unauthorized',
+        'KsiUnreachableError ',
+      ]);
     });
   });
 });

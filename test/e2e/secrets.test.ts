@@ -160,11 +160,11 @@ function commandLines(): string[] {
 function say(url: string, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);
-    let said = '';
+    let output = '';
     const socket = connect(Number(port), hostname, () => socket.end(text));
-    socket.setEncoding('utf8').on('data', (data: string) => (said += data));
+    socket.setEncoding('utf8').on('data', (data: string) => (output += data));
     socket.on('error', reject);
-    socket.on('close', () => resolve(said));
+    socket.on('close', () => resolve(output));
   });
 }
 

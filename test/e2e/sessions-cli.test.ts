@@ -51,24 +51,24 @@ describe('sessions, approvals and usage by `ksi`, in a demo', () => {
   it('asks, and is answered; says more while Claude works', async () => {
     const prompt = '[[tool:Bash {"command":"mkdir made"}]] please';
     const id = (await ksi('spawn', '--no-wait', '--approvals', prompt)).stdout.trim();
-    let [asked] = await json<Approval[]>('approvals');
-    for (; asked === undefined; [asked] = await json<Approval[]>('approvals')) await sleep(200);
+    let [approval] = await json<Approval[]>('approvals');
+    for (; approval === undefined; [approval] = await json<Approval[]>('approvals')) await sleep(200);
     assert.match((await ksi('approvals')).stdout, /Bash/);
-    assert.equal(asked.task_id, id);
-    await ksi('approvals', 'deny', '--message', 'not today', asked.approval_id);
-    const late = await cluster.ksi(['approvals', 'allow', asked.approval_id]);
+    assert.equal(approval.task_id, id);
+    await ksi('approvals', 'deny', '--message', 'not today', approval.approval_id);
+    const late = await cluster.ksi(['approvals', 'allow', approval.approval_id]);
     assert.equal(late.code, 1);
     assert.match(late.stderr, /already_answered|not_found/);
     assert.match((await ksi('logs', '-f', id)).stdout, /APPROVAL_REQUESTED +\S+: Bash \{"command":"mkdir made"/);
     const slow = (await ksi('spawn', '--no-wait', '[[delay:4000]] slow')).stdout.trim();
-    let said = await cluster.ksi(['input', slow, 'and', 'more']);
+    let output = await cluster.ksi(['input', slow, 'and', 'more']);
     for (
       ;
-      said.code !== 0 && /not_running|worker_unreachable/.test(said.stderr);
-      said = await cluster.ksi(['input', slow, 'and more'])
+      output.code !== 0 && /not_running|worker_unreachable/.test(output.stderr);
+      output = await cluster.ksi(['input', slow, 'and more'])
     )
       await sleep(200);
-    assert.equal(said.code, 0, said.stderr);
+    assert.equal(output.code, 0, output.stderr);
     assert.match((await ksi('logs', '-f', slow)).stdout, /and more/);
     const metrics = await fetch(`${cluster.url}/metrics`, { headers: { authorization: `Bearer ${cluster.token}` } });
     assert.match(await metrics.text(), /ksi_cost_usd_total\{owner="local"\} 0\.\d+/);

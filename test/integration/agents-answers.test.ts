@@ -58,11 +58,11 @@ describe('answers of managed agents', () => {
       await sleep(20);
     await answers.stop();
     assert.equal(sent.length, 2);
-    const [refused, told] = sent;
-    assert.equal(told?.request.message_id, refused?.request.message_id);
-    assert.deepEqual([told?.request.to, told?.request.reply_to], ['ann', 'm']);
-    assert.match(told?.request.content ?? '', /could not be sent: It is too long/);
-    assert.equal(told?.within?.error?.code, 'body_too_large');
+    const [refused, sentMessage] = sent;
+    assert.equal(sentMessage?.request.message_id, refused?.request.message_id);
+    assert.deepEqual([sentMessage?.request.to, sentMessage?.request.reply_to], ['ann', 'm']);
+    assert.match(sentMessage?.request.content ?? '', /could not be sent: It is too long/);
+    assert.equal(sentMessage?.within?.error?.code, 'body_too_large');
   });
 
   it('carry a reference to an output that is too large for a message', async () => {

@@ -51,8 +51,8 @@ describe('the router', () => {
     // Leases that run out though they are renewed: a busy machine's, in little time.
     await broker.jsm.consumers.update(STREAM.messages, CONSUMER.router, { ack_wait: nanos(500) });
     for (const id of IDS) {
-      const said = { message_id: id, type: 'DIRECT_MESSAGE', owner: 'local', to: id, agent_id: id, hops: 0 };
-      const event = newEvent(systemClock, 'AGENT_MESSAGE', said);
+      const message = { message_id: id, type: 'DIRECT_MESSAGE', owner: 'local', to: id, agent_id: id, hops: 0 };
+      const event = newEvent(systemClock, 'AGENT_MESSAGE', message);
       await broker.publisher.publish(eventPublication(event, SUBJECT.agentMessage(id, 'DIRECT_MESSAGE')));
     }
   });

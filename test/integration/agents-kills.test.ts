@@ -55,9 +55,9 @@ describe('a managed agent whose workers and API are killed', () => {
       for (let kills = 1; kills * KILL_EVERY < MESSAGES; kills++) {
         await lab.until(() => (answers() >= kills * KILL_EVERY ? true : undefined));
         const [oldest, ...others] = workers;
-        const gone = oldest === undefined ? undefined : once(oldest, 'exit');
+        const exited = oldest === undefined ? undefined : once(oldest, 'exit');
         oldest?.kill('SIGKILL');
-        await gone;
+        await exited;
         workers = [...others, workerProcess(lab, workerEnv)];
         if (kills % 2 === 0) await dies.restart();
       }

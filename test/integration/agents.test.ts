@@ -370,8 +370,8 @@ describe('agents', () => {
       assert.ok((await expiry.sweep()) > 0);
       assert.equal(await expiry.sweep(), 0);
       await registry.stop();
-      const told = await lastBySubject(lab.broker, STREAM.events, SUBJECT.agentEvent(id, 'expired'));
-      const { data } = JSON.parse(new TextDecoder().decode(told?.data)) as { data: Record<string, unknown> };
+      const expired = await lastBySubject(lab.broker, STREAM.events, SUBJECT.agentEvent(id, 'expired'));
+      const { data } = JSON.parse(new TextDecoder().decode(expired?.data)) as { data: Record<string, unknown> };
       assert.deepEqual([data['message_id'], data['seq']], [left?.message_id, left?.seq]);
     });
 

@@ -337,9 +337,9 @@ describe('access', () => {
       const bob = await make(SCOPES, { owner: 'bob' });
       const { owner: _owner, token: _token, ...told } = ann;
       for (const [route, [, path, expected, body]] of Object.entries(routesFor(ann))) {
-        const { status, body: said } = await ask(methodOf(route), path, bob.token, body);
-        assert.equal(status, expected, `${route}: ${JSON.stringify(said)}`);
-        const text = JSON.stringify(said);
+        const { status, body: response } = await ask(methodOf(route), path, bob.token, body);
+        assert.equal(status, expected, `${route}: ${JSON.stringify(response)}`);
+        const text = JSON.stringify(response);
         // A refusal may name what was asked for.
         const asked = JSON.stringify([path, body]);
         const secrets = (status < 300 ? Object.values(told) : [ann.secret]).filter((each) => !asked.includes(each));
@@ -507,13 +507,13 @@ describe('access', () => {
     const upgraded = (path: string): Promise<string> =>
       new Promise((resolve, reject) => {
         const { hostname, port } = new URL(lab.url);
-        let said = '';
+        let response = '';
         const head = `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket`;
         const key = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==';
         const socket = connect(Number(port), hostname, () => socket.write(`${head}\r\n${key}\r\n\r\n`));
-        socket.setEncoding('latin1').on('data', (data: string) => (said += data));
+        socket.setEncoding('latin1').on('data', (data: string) => (response += data));
         socket.on('error', reject);
-        socket.on('close', () => resolve(said));
+        socket.on('close', () => resolve(response));
       });
 
     it('opens one WebSocket, at any API, and no other route', async () => {

@@ -21,8 +21,8 @@ describe('pages of another origin', () => {
     headers: Record<string, string>,
     body = '',
   ): Promise<IncomingMessage & { body: string }> => {
-    const asked = request(new URL(path, lab.url), { method, headers }).end(body);
-    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    const outgoing = request(new URL(path, lab.url), { method, headers }).end(body);
+    const [answer] = (await once(outgoing, 'response')) as [IncomingMessage];
     return Object.assign(answer, { body: await text(answer) });
   };
   const shared = ({ headers }: IncomingMessage): string[] =>

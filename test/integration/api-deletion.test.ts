@@ -60,9 +60,9 @@ describe('deletion at an API', () => {
     }
   };
   const removed = async (path: string): Promise<Said> => {
-    const said = await here.ask('DELETE', path);
-    assert.ok(said.status < 300, `${path}: ${said.status} ${JSON.stringify(said.body)}`);
-    return said;
+    const reply = await here.ask('DELETE', path);
+    assert.ok(reply.status < 300, `${path}: ${reply.status} ${JSON.stringify(reply.body)}`);
+    return reply;
   };
 
   /** Another API may be quicker. */
@@ -145,10 +145,10 @@ describe('deletion at an API', () => {
     const write = (text: string): Promise<unknown> =>
       broker.publisher.publish({ subject: transcript, payload: JSON.stringify({ v: 1, entries: [{ text }] }) });
     await write('of an ended task');
-    let asked = 0;
+    let requestCount = 0;
     // As if another API took a task in, and it ran, just before the transcript is purged.
     const ask: Broker['publisher']['ask'] = async (api, ...rest) => {
-      if (api === `STREAM.PURGE.${STREAM.transcripts}` && asked++ === 0) {
+      if (api === `STREAM.PURGE.${STREAM.transcripts}` && requestCount++ === 0) {
         await lab.spawn({ prompt: 'x', session_id: sessionId });
         await write('of the new task');
       }
@@ -173,7 +173,7 @@ describe('deletion at an API', () => {
       refused.map(({ error }) => error.code),
       ['not_ended'],
     );
-    assert.equal(asked, 2);
+    assert.equal(requestCount, 2);
     const left: string[] = [];
     for await (const { data } of readStream(broker, STREAM.transcripts, transcript, 0, Number.MAX_SAFE_INTEGER))
       left.push(Buffer.from(data).toString());
@@ -194,7 +194,7 @@ describe('deletion at an API', () => {
     await here.register({ agent_id: 'ann' });
     await here.register({ agent_id: 'carl', subscriptions: [type] });
     await here.register({ agent_id: 'bob', kind: 'managed' });
-    const { message_id: asked } = await here.send({ from: 'ann', to: 'bob', content: `${canary} asks` });
+    const { message_id: requestCount } = await here.send({ from: 'ann', to: 'bob', content: `${canary} asks` });
     const task = await untilSome(async () => {
       const { items: tasks } = (await here.ask('GET', '/tasks')).body as { items: Task[] };
       return tasks.find(({ agent_id: agent }) => agent === 'bob');
@@ -208,7 +208,7 @@ describe('deletion at an API', () => {
       return eventPublication(event, kind === 'copy' ? SUBJECT.agentCopy(to, type) : SUBJECT.agentMessage(to, type));
     };
     const answer = { message_id: uuidv7(), task_id: task.task_id, content: `${canary} answers` };
-    const repeated = { message_id: asked, from: 'ann', content: `${canary} asks again` };
+    const repeated = { message_id: requestCount, from: 'ann', content: `${canary} asks again` };
     const { publisher } = lab.broker;
     await publisher.publishBatch(fillers.map((n) => mail('message', 'ann', { content: `${n}` })));
     const { seq: expired } = await publisher.publish(mail('message', 'ann', answer));
@@ -241,8 +241,8 @@ describe('deletion at an API', () => {
       };
       while ((await cost()) < 1.5);
       const refusal = async (body: object): Promise<unknown[]> => {
-        const { status, body: said } = await other.post({ prompt: 'x', ...body });
-        return [status, said['code'], / for (.*) is used up/.exec(String(said['detail']))?.[1]];
+        const { status, body: reply } = await other.post({ prompt: 'x', ...body });
+        return [status, reply['code'], / for (.*) is used up/.exec(String(reply['detail']))?.[1]];
       };
       const ofSession = [429, 'budget_exceeded', `the session ${session}`];
       assert.deepEqual(await refusal({ session_id: session }), ofSession);

@@ -117,8 +117,8 @@ describe('one fault stays one', () => {
       const cursor = encodeCursor({ incarnation: hub.position.incarnation, seq });
       await assert.rejects(settledSequenceOf(cursor, hub), { code: 'broker_unavailable' });
       away = false;
-      const asked = await Promise.all([1, 2, 3].map(() => settledSequenceOf(cursor, hub)));
-      assert.deepEqual(asked, [seq, seq, seq]);
+      const sequences = await Promise.all([1, 2, 3].map(() => settledSequenceOf(cursor, hub)));
+      assert.deepEqual(sequences, [seq, seq, seq]);
     } finally {
       await hub.stop();
     }

@@ -205,18 +205,18 @@ describe('Idempotency-Key', () => {
     const faulty = faultyBroker(lab.broker, at, fault);
     const first = acceptorOn(faulty.broker);
     let answered: AcceptedTask | undefined;
-    const asked = first.once.accept(request, LOCAL, key).then(
+    const accepting = first.once.accept(request, LOCAL, key).then(
       (answer) => (answered = answer),
       () => undefined,
     );
-    await Promise.race([asked, faulty.happened]);
+    await Promise.race([accepting, faulty.happened]);
     const answers = await Promise.all([
       steady.once.accept(request, LOCAL, key),
       steady.once.accept(request, LOCAL, key),
     ]);
     const lives = !fault.startsWith('dies');
     if (lives) {
-      await asked;
+      await accepting;
       await first.stop();
     }
     const last = await steady.once.accept(request, LOCAL, key);

@@ -38,9 +38,9 @@ describe('the log of an API', () => {
 
   it('has those of accepted tasks when it is asked for', async () => {
     const { lines, ids } = await logOf({ KSI_LOG_PROMPTS: 'yes' });
-    const told = lines.filter(({ prompt }) => prompt !== undefined);
+    const promptLines = lines.filter(({ prompt }) => prompt !== undefined);
     assert.deepEqual(
-      told.map(({ level, task_id: id, prompt }) => [level, id, prompt]),
+      promptLines.map(({ level, task_id: id, prompt }) => [level, id, prompt]),
       ids.map((id) => [pino.levels.values['info'], id, 'canary']),
     );
   });

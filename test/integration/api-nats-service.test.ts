@@ -48,8 +48,8 @@ describe('the NATS service', () => {
     assert.deepEqual([done.status, done.output?.['result']], ['completed', 'done']);
     assert.match((await ask('session_transcript', { id: 'for-nats', format: 'markdown' })).string(), /^# /);
     assert.equal((await ask('task_delete', { id: done.task_id })).data.length, 0);
-    const gone = (await ask('task', { id: done.task_id })).json<Problem>();
-    assert.equal(gone.code, 'not_found');
+    const notFound = (await ask('task', { id: done.task_id })).json<Problem>();
+    assert.equal(notFound.code, 'not_found');
   });
 
   it('tells of the queues as HTTP does', async () => {
@@ -104,10 +104,10 @@ describe('the NATS service', () => {
   });
 
   it('answers what it has taken before it stops', async () => {
-    const asked = Array.from({ length: 20 }, () => ask('spawn', { prompt: 'x', session_id: 'one-for-all' }));
+    const requests = Array.from({ length: 20 }, () => ask('spawn', { prompt: 'x', session_id: 'one-for-all' }));
     await lab.broker.nc.flush();
     await lab.stopApi();
-    for (const answer of await Promise.all(asked)) assert.notEqual(answer.json<SpawnAccepted>().task_id, undefined);
+    for (const answer of await Promise.all(requests)) assert.notEqual(answer.json<SpawnAccepted>().task_id, undefined);
     await lab.startApi();
   });
 });

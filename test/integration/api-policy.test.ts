@@ -29,15 +29,15 @@ describe('what a request may ask of Claude', () => {
     await rm(base, { recursive: true, force: true });
   });
 
-  const refused = (answer: Answer, status: number, code: string, told: RegExp): void => {
+  const refused = (answer: Answer, status: number, code: string, pattern: RegExp): void => {
     assert.deepEqual([answer.status, answer.body['code']], [status, code]);
-    assert.match(JSON.stringify(answer.body), told);
+    assert.match(JSON.stringify(answer.body), pattern);
   };
 
   it('is a folder below a root, and nothing that leads out of it', async () => {
     for (const workspace of ['site', 'site/docs', 'elsewhere/x'])
       assert.equal((await lab.post({ prompt: 'x', workspace })).status, 202, workspace);
-    for (const [workspace, told] of [
+    for (const [workspace, pattern] of [
       ['other', /there is no root other: the roots are site, elsewhere/],
       ['site/etc', /symbolic link/],
       ['site/none', /no folder site\/none/],
@@ -46,7 +46,7 @@ describe('what a request may ask of Claude', () => {
       ['site/.git', /workspace/],
       ['site\u0000', /workspace/],
     ] as const)
-      refused(await lab.post({ prompt: 'x', workspace }), 400, 'invalid_request', told);
+      refused(await lab.post({ prompt: 'x', workspace }), 400, 'invalid_request', pattern);
   });
 
   it('is the folder that the session works in', async () => {
@@ -62,12 +62,12 @@ describe('what a request may ask of Claude', () => {
   it('is a tool that the policy allows', async () => {
     for (const rule of ['Read', 'Bash(git log:*)'])
       assert.equal((await lab.post({ prompt: 'x', allowed_tools: [rule] })).status, 202, rule);
-    for (const [rule, told] of [
+    for (const [rule, pattern] of [
       ['Bash', /Bash is more than the operator's policy allows \(Read, Bash\(git:\*\)\)/],
       ['Bash(git push:*)', /denied by the operator's policy/],
       ['Write', /more than/],
     ] as const)
-      refused(await lab.post({ prompt: 'x', allowed_tools: ['Read', rule] }), 403, 'tool_not_allowed', told);
+      refused(await lab.post({ prompt: 'x', allowed_tools: ['Read', rule] }), 403, 'tool_not_allowed', pattern);
   });
 
   it('is no flag, and no two rules in one', async () => {

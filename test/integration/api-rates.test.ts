@@ -35,17 +35,17 @@ describe('the rate of a token at several APIs', () => {
   };
 
   it('is one, also for an API that starts late', async () => {
-    const told = new Map<string, number>();
-    const heard = new EventEmitter();
+    const counts = new Map<string, number>();
+    const received = new EventEmitter();
     lab.broker.nc.subscribe(SUBJECT.apiRates, {
       callback: (_error, message) => {
         for (const { api, taken } of message.json<RateReport>().counts)
-          told.set(api, Math.max(taken, told.get(api) ?? 0));
-        heard.emit('report');
+          counts.set(api, Math.max(taken, counts.get(api) ?? 0));
+        received.emit('report');
       },
     });
     const untilTold = async (count: number): Promise<void> => {
-      while ([...told.values()].reduce((sum, taken) => sum + taken, 0) < count) await once(heard, 'report');
+      while ([...counts.values()].reduce((sum, taken) => sum + taken, 0) < count) await once(received, 'report');
     };
     await lab.broker.nc.flush();
     let accepted = 0;
@@ -63,7 +63,7 @@ describe('the rate of a token at several APIs', () => {
       assert.equal(headers.get('ratelimit-policy'), `"spawn";q=${QUOTA};w=3600`);
     }
     assert.ok(accepted >= QUOTA && accepted <= QUOTA + TOLERANCE, `${accepted} were accepted`);
-    assert.equal(told.size, 2);
+    assert.equal(counts.size, 2);
     const late = await startApiOn(lab.server.url, { KSI_SPAWN_RATE });
     assert.equal((await spawnAt(late.url)).status, 429);
     await late.stop();

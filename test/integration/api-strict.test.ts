@@ -30,10 +30,10 @@ describe('an API takes a request at its word or refuses it', () => {
     new Promise((resolve, reject) => {
       const { hostname, port } = new URL(lab.url);
       const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true }, () => socket.write(text));
-      let said = '';
-      socket.setEncoding('utf8').on('data', (more: string) => (said += more));
+      let response = '';
+      socket.setEncoding('utf8').on('data', (more: string) => (response += more));
       socket.on('end', () => socket.end());
-      socket.on('close', () => resolve(said));
+      socket.on('close', () => resolve(response));
       socket.on('error', reject);
     });
 
@@ -58,8 +58,10 @@ describe('an API takes a request at its word or refuses it', () => {
   });
 
   it('requests with two Host headers', async () => {
-    const said = await raw('GET /health HTTP/1.1\r\nHost: localhost\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n');
-    assert.match(said, /^HTTP\/1\.1 400 /);
+    const response = await raw(
+      'GET /health HTTP/1.1\r\nHost: localhost\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n',
+    );
+    assert.match(response, /^HTTP\/1\.1 400 /);
   });
 
   it('upgrades of plain routes, and ends their connections with the answer', async () => {

@@ -103,10 +103,10 @@ describe('an API with a certificate', () => {
       },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    let said = '';
-    worker.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+    let output = '';
+    worker.stderr.setEncoding('utf8').on('data', (text: string) => (output += text));
     const [code] = (await once(worker, 'close')) as [number];
     assert.equal(code, 1);
-    assert.match(said, /KSI_HOST="0\.0\.0\.0".*KSI_ALLOW_PLAINTEXT=yes/);
+    assert.match(output, /KSI_HOST="0\.0\.0\.0".*KSI_ALLOW_PLAINTEXT=yes/);
   });
 });

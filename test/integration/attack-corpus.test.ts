@@ -34,10 +34,10 @@ describe('an attacker', () => {
     return ended(socket);
   };
   const ended = async (socket: Socket): Promise<string> => {
-    let said = '';
-    socket.setEncoding('utf8').on('data', (text: string) => (said += text));
+    let output = '';
+    socket.setEncoding('utf8').on('data', (text: string) => (output += text));
     await new Promise((resolve) => socket.once('close', resolve));
-    return said;
+    return output;
   };
   const authorization = `Authorization: Bearer ${TOKEN}\r\n`;
 
@@ -118,7 +118,7 @@ describe('an attacker', () => {
   });
 
   it('tells Claude by an imported conversation neither where to work nor what it may', async () => {
-    const said = { type: 'user', uuid: ID, message: { role: 'user', content: 'x' } };
+    const output = { type: 'user', uuid: ID, message: { role: 'user', content: 'x' } };
     const worktreeSession = { originalCwd: '/', worktreePath: '/etc', worktreeName: 'x', sessionId: ID };
     const notes = [
       { type: 'worktree-state', worktreeSession },
@@ -132,8 +132,8 @@ describe('an attacker', () => {
       format: 'ksi-session',
       v: 1,
       session_id: 'told',
-      entries: [...notes, said, ...notes],
-      subagents: { 'subagents/agent-x': [...notes, said] },
+      entries: [...notes, output, ...notes],
+      subagents: { 'subagents/agent-x': [...notes, output] },
     };
     const headers = { 'content-type': 'application/json' };
     const answer = await lab.request('/sessions/import', { method: 'POST', headers, body: JSON.stringify(exported) });

@@ -27,9 +27,9 @@ describe('a bad record', () => {
   after(() => lab.stop());
 
   const ask = async (method: string, path: string, status: number, body?: object): Promise<Said> => {
-    const said = await here.ask(method, path, body);
-    assert.equal(said.status, status, `${method} ${path}: ${JSON.stringify(said.body)}`);
-    return said;
+    const answer = await here.ask(method, path, body);
+    assert.equal(answer.status, status, `${method} ${path}: ${JSON.stringify(answer.body)}`);
+    return answer;
   };
   const store = (subject: string, record: unknown): Promise<unknown> =>
     lab.broker.publisher.publish({ subject, payload: typeof record === 'string' ? record : JSON.stringify(record) });
@@ -153,13 +153,13 @@ describe('a bad record', () => {
 
     const failed: string[] = [];
     const request = async (method: string, path: string): Promise<Said> => {
-      const said = await here
+      const answer = await here
         .ask(method, path)
         .catch((error: unknown) => ({ status: 599, body: { code: String(error) } }));
       const ofItself = method === 'GET' && (path === '/retention' || ids.some((id) => path.includes(id)));
-      if (said.status >= 500 && !(ofItself && said.body['code'] === 'record_unreadable'))
-        failed.push(`${method} ${path}: ${said.status} ${JSON.stringify(said.body)}`);
-      return said;
+      if (answer.status >= 500 && !(ofItself && answer.body['code'] === 'record_unreadable'))
+        failed.push(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+      return answer;
     };
     for (const [name, { method, path }] of Object.entries(OPERATIONS))
       if (method === 'GET' && name !== 'task_event_body')

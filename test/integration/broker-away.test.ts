@@ -236,7 +236,7 @@ describe('the read model', () => {
   it('is rebuilt when the broker was restored from a backup, and has grown past it since', async () => {
     const backup = await mkdtemp(join(tmpdir(), 'ksi-backup-'));
     const { store } = lab.server;
-    const standing = await startApiProcess(lab.server.url);
+    const apiProcess = await startApiProcess(lab.server.url);
     const restarted = async (change: () => Promise<void>): Promise<void> => {
       await lab.server.kill();
       await change();
@@ -247,8 +247,8 @@ describe('the read model', () => {
       await readyAgain(lab);
       const lost = [await lab.spawn(), await lab.spawn()];
       const { last_seq: outgrown } = (await lab.broker.jsm.streams.info(STREAM.events)).state;
-      while ((await healthOf(standing.url)).read_model.position < outgrown) await sleep(20);
-      standing.pause();
+      while ((await healthOf(apiProcess.url)).read_model.position < outgrown) await sleep(20);
+      apiProcess.pause();
       await lab.stopApi();
       await restarted(async () => {
         await rm(store, { recursive: true });
@@ -260,14 +260,14 @@ describe('the read model', () => {
       await other.stop();
       await lab.startApi();
       assert.deepEqual(await tasks(), truth);
-      standing.resume();
+      apiProcess.resume();
       const listed = async (): Promise<unknown> =>
-        (await fetch(`${standing.url}/tasks?limit=500`, { headers: { authorization: `Bearer ${TOKEN}` } })).json();
+        (await fetch(`${apiProcess.url}/tasks?limit=500`, { headers: { authorization: `Bearer ${TOKEN}` } })).json();
       while (!isDeepStrictEqual(await listed(), truth)) await sleep(20);
       for (const { title, status } of await findings(checkReadModels(lab.broker, [{ name: 'api', url: lab.url }])))
         assert.deepEqual([title, status], ['read model of api', 'ok']);
     } finally {
-      await standing.stop();
+      await apiProcess.stop();
       await rm(backup, { recursive: true });
     }
   });

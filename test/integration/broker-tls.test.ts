@@ -66,10 +66,10 @@ describe('a broker without a certificate', () => {
 /** What a server says, after its greeting, to a client that goes on in plaintext. */
 function plaintext(host: string, port: number): Promise<string> {
   return new Promise((resolve, reject) => {
-    let said = '';
+    let output = '';
     const socket = dial(port, host, () => socket.write('CONNECT {"verbose":true}\r\nPING\r\n'));
-    socket.on('data', (data) => (said += data.toString('latin1').replace(/^INFO .*\r\n/, '')));
+    socket.on('data', (data) => (output += data.toString('latin1').replace(/^INFO .*\r\n/, '')));
     socket.on('error', reject);
-    socket.on('close', () => resolve(said));
+    socket.on('close', () => resolve(output));
   });
 }

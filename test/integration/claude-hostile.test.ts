@@ -47,7 +47,7 @@ describe('the real claude in a hostile working folder', { skip }, async () => {
     readonly tools: readonly string[];
     readonly mcp: unknown;
     /** What came of its tools, as the model was told. */
-    readonly told: string;
+    readonly expected: string;
     readonly denied: number;
   }
   const run = async (prompt: string, options: PostOptions = {}): Promise<Ran> => {
@@ -62,7 +62,7 @@ describe('the real claude in a hostile working folder', { skip }, async () => {
       cwd: init?.['cwd'],
       tools: init?.['tools'] as string[],
       mcp: init?.['mcp_servers'],
-      told: JSON.stringify(messages.filter(({ type }) => type === 'user')),
+      expected: JSON.stringify(messages.filter(({ type }) => type === 'user')),
       denied: (output as { permission_denials: unknown[] }).permission_denials.length,
     };
   };
@@ -76,21 +76,21 @@ describe('the real claude in a hostile working folder', { skip }, async () => {
     assert.equal(ran.cwd, join(folder, 'site'));
     assert.deepEqual(ran.mcp, []);
     assert.equal(ran.denied, 1, 'the settings allow Bash, and count for nothing');
-    const asked = JSON.stringify(api.requests);
-    for (const canary of CANARIES) assert.ok(!asked.includes(canary), canary);
+    const requestsJson = JSON.stringify(api.requests);
+    for (const canary of CANARIES) assert.ok(!requestsJson.includes(canary), canary);
     assert.deepEqual(await hostile.sprung(), []);
   });
 
   it('lets no git run there unasked, by whatever command', async () => {
     for (const command of ['git status', 'git diff', 'git log -p', 'cd . && git status --short']) {
       const ran = await run(`[[tool:Bash {"command":"${command}"}]]`, inSite());
-      assert.match(ran.told, /git would run programs/, command);
+      assert.match(ran.expected, /git would run programs/, command);
     }
     // Claude makes it itself, asking nobody.
     await run('[[tool:EnterWorktree {"name":"beside"}]]', inSite());
     assert.deepEqual(await hostile.sprung(), []);
     const ran = await run('[[tool:Bash {"command":"git status"}]]', inSite({ allowedTools: ['Bash(git status:*)'] }));
-    assert.match(ran.told, /modified: +a.txt/);
+    assert.match(ran.expected, /modified: +a.txt/);
     // Asked for, and still not by these.
     assert.ok(!(await hostile.sprung()).some((name) => name === 'fsmonitor' || name === 'diff-external'));
   });
@@ -127,7 +127,7 @@ describe('the real claude in a hostile working folder', { skip }, async () => {
 
   it('refuses what a policy denies, and says whose rule it is', async () => {
     const ran = await run('[[tool:Bash {"command":"echo a && touch b"}]]', inSite({ allowedTools: ['Bash'] }));
-    assert.match(ran.told, /denied here by the operator's policy \(Bash\(touch:\*\)\)/);
+    assert.match(ran.expected, /denied here by the operator's policy \(Bash\(touch:\*\)\)/);
     assert.equal(ran.denied, 1);
     assert.ok(
       ran.tools.includes('WebSearch') && !ran.tools.includes('WebFetch'),
@@ -138,7 +138,7 @@ describe('the real claude in a hostile working folder', { skip }, async () => {
       inSite({ command: { workspace: 'site', disallowed_tools: ['Read'] } }),
     );
     assert.ok(!mine.tools.includes('Read'));
-    assert.match(mine.told, /No such tool available/);
+    assert.match(mine.expected, /No such tool available/);
   });
 
   it("doesn't run a task whose tools are denied by now", async () => {
@@ -164,7 +164,7 @@ describe('the real claude in a hostile working folder', { skip }, async () => {
     const ran = await run('and again', { sessionId });
     assert.equal(ran.cwd, join(folder, 'site'));
     const guarded = await run('[[tool:Bash {"command":"git status"}]]', { sessionId });
-    assert.match(guarded.told, /git would run programs/);
+    assert.match(guarded.expected, /git would run programs/);
     const moved = await lab.post('elsewhere', { sessionId, command: { workspace: 'site/docs' } });
     assert.equal(dataOf('SPAWN_ERROR', await lab.outcome(moved.taskId)).error.code, 'workspace_mismatch');
   });
@@ -182,8 +182,8 @@ describe("the real claude in a session's own folder", { skip }, () => {
         allowedTools: ['Bash'],
       });
       await lab.outcome(taskId);
-      const asked = JSON.stringify(api.requests.map(({ body }) => body));
-      assert.match(asked, /not a git repository/);
+      const requestsJson = JSON.stringify(api.requests.map(({ body }) => body));
+      assert.match(requestsJson, /not a git repository/);
     } finally {
       await lab.stop();
       await api.stop();

@@ -222,13 +222,13 @@ describe('what a task asks of the real claude', { skip }, async () => {
 
   it('leaves out deltas when they are not wanted', async () => {
     let deltas = 0;
-    const heard = lab.broker.nc.subscribe('ksi.live.>', { callback: () => void (deltas += 1) });
+    const subscription = lab.broker.nc.subscribe('ksi.live.>', { callback: () => void (deltas += 1) });
     await lab.broker.nc.flush();
     await complete('[[chars:2000]]', { include_deltas: false });
     assert.equal(deltas, 0);
     await complete('[[chars:2000]]');
     assert.ok(deltas > 0);
-    heard.unsubscribe();
+    subscription.unsubscribe();
   });
 
   it('forks a session, which itself stays as it was', async () => {

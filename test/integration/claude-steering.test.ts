@@ -61,7 +61,7 @@ describe('steering the real claude', { skip }, async () => {
     await messages.stop();
   });
 
-  const asked = (taskId: string, nth = 1): Promise<Approval> =>
+  const pendingApproval = (taskId: string, nth = 1): Promise<Approval> =>
     lab.until(() => {
       const all = lab.of(taskId).filter((event) => event.type === 'APPROVAL_REQUESTED');
       return all[nth - 1]?.data as Approval | undefined;
@@ -88,7 +88,7 @@ describe('steering the real claude', { skip }, async () => {
 
   it('allows through any API; the first answer holds', async () => {
     const task = await one.spawn({ prompt: BASH('mkdir allowed'), approvals: true });
-    const approval = await asked(task.task_id);
+    const approval = await pendingApproval(task.task_id);
     assert.equal(approval.tool, 'Bash');
     assert.deepEqual(approval.input?.['command'], 'mkdir allowed');
     for (const api of [one, other]) {
@@ -115,7 +115,7 @@ describe('steering the real claude', { skip }, async () => {
 
   it('runs what the user makes of it, and tells Claude why not', async () => {
     const edited = await one.spawn({ prompt: BASH('mkdir claude'), approvals: true });
-    const first = await asked(edited.task_id);
+    const first = await pendingApproval(edited.task_id);
     const input = { command: 'mkdir user', description: 'x' };
     // Over NATS, as the operator.
     const request = JSON.stringify({ id: first.approval_id, decision: 'allow', input });
@@ -125,7 +125,7 @@ describe('steering the real claude', { skip }, async () => {
     assert.deepEqual(await made(edited.session_id), ['user']);
 
     const denied = await one.spawn({ prompt: BASH('mkdir denied'), approvals: true });
-    const second = await asked(denied.task_id);
+    const second = await pendingApproval(denied.task_id);
     const socket = other.connect();
     await socket.opened;
     const frame = {
@@ -151,7 +151,7 @@ describe('steering the real claude', { skip }, async () => {
       approvals: true,
       disallowed_tools: ['Bash(rm:*)'],
     });
-    const { approval_id: id } = await asked(task.task_id);
+    const { approval_id: id } = await pendingApproval(task.task_id);
     const refused = await answer(one, id, { decision: 'allow', input: { command: 'rm -rf x' } });
     assert.deepEqual([refused.status, refused.body['code']], [403, 'tool_not_allowed']);
     assert.equal((await answer(one, id, { decision: 'allow' })).status, 200);
@@ -161,7 +161,7 @@ describe('steering the real claude', { skip }, async () => {
   it('allows the same again by a rule, until that is revoked', async () => {
     const ask = { prompt: BASH('mkdir -p ruled'), approvals: true, session_id: 'ruled' };
     const first = await one.spawn(ask);
-    const { approval_id: id } = await asked(first.task_id);
+    const { approval_id: id } = await pendingApproval(first.task_id);
     const wrong = await answer(one, id, { decision: 'allow', always: { scope: 'agent' } });
     assert.deepEqual([wrong.status, wrong.body['code']], [400, 'invalid_request']);
     const made = await answer(one, id, { decision: 'allow', always: { scope: 'session' } });
@@ -187,7 +187,7 @@ describe('steering the real claude', { skip }, async () => {
     const revoked = await one.request(`/approvals/rules/${rule}`, { method: 'DELETE' });
     assert.equal(revoked.status, 204);
     const third = await other.spawn(ask);
-    const { approval_id: again } = await asked(third.task_id);
+    const { approval_id: again } = await pendingApproval(third.task_id);
     assert.equal((await answer(one, again, { decision: 'deny' })).status, 200);
     await lab.outcome(third.task_id);
   });
@@ -214,12 +214,12 @@ describe('steering the real claude', { skip }, async () => {
     };
     const write = '[[tool:Write {"file_path":"made","content":"x"}]] please';
     const first = await taskOf('painter', write);
-    const { approval_id: ofAgent } = await asked(first);
+    const { approval_id: ofAgent } = await pendingApproval(first);
     const vague = await answer(one, ofAgent, { decision: 'allow', always: { scope: 'agent' } });
     assert.deepEqual([vague.status, vague.body['code']], [400, 'invalid_request']);
     assert.match(JSON.stringify(vague.body), /every use of Write/);
-    const said = await answer(one, ofAgent, { decision: 'allow', always: { scope: 'agent', rule: 'Write' } });
-    const ofPainter = String(said.body['rule_id']);
+    const answered = await answer(one, ofAgent, { decision: 'allow', always: { scope: 'agent', rule: 'Write' } });
+    const ofPainter = String(answered.body['rule_id']);
     dataOf('SPAWN_COMPLETE', await lab.outcome(first));
     const again = await taskOf('painter', write);
     dataOf('SPAWN_COMPLETE', await lab.outcome(again));
@@ -227,7 +227,7 @@ describe('steering the real claude', { skip }, async () => {
 
     // Another agent is asked, until its owner allows it everywhere.
     const third = await taskOf('printer', BASH('mkdir -p all'));
-    const { approval_id: ofOwner } = await asked(third);
+    const { approval_id: ofOwner } = await pendingApproval(third);
     const all = await answer(one, ofOwner, { decision: 'allow', always: { scope: 'owner' } });
     const everywhere = String(all.body['rule_id']);
     dataOf('SPAWN_COMPLETE', await lab.outcome(third));
@@ -235,7 +235,7 @@ describe('steering the real claude', { skip }, async () => {
     dataOf('SPAWN_COMPLETE', await lab.outcome(anywhere.task_id));
     assert.deepEqual(await audited(everywhere, anywhere.task_id), ['rule', true, 'Bash(mkdir -p all)']);
     const elsewhere = await other.spawn({ prompt: write, approvals: true });
-    const { approval_id: open } = await asked(elsewhere.task_id);
+    const { approval_id: open } = await pendingApproval(elsewhere.task_id);
     assert.equal((await answer(one, open, { decision: 'deny' })).status, 200);
     await lab.outcome(elsewhere.task_id);
     for (const id of [ofPainter, everywhere])
@@ -247,7 +247,7 @@ describe('steering the real claude', { skip }, async () => {
     const body = JSON.stringify({ owner: 'local', scopes: ['read', 'approve'] });
     const token = await one.request('/tokens', { method: 'POST', headers: json, body });
     const first = await one.spawn(ask);
-    const { approval_id: id } = await asked(first.task_id);
+    const { approval_id: id } = await pendingApproval(first.task_id);
     const made = await one.request(`/approvals/${id}`, {
       method: 'POST',
       headers: { ...json, authorization: `Bearer ${String(token.body['token'])}` },
@@ -259,7 +259,7 @@ describe('steering the real claude', { skip }, async () => {
     assert.deepEqual((await one.request('/approvals/rules')).body, { items: [] });
 
     const second = await one.spawn(ask);
-    const { approval_id: again } = await asked(second.task_id);
+    const { approval_id: again } = await pendingApproval(second.task_id);
     assert.equal((await answer(one, again, { decision: 'deny' })).status, 200);
     await lab.outcome(second.task_id);
     assert.deepEqual(
@@ -300,7 +300,7 @@ describe('steering the real claude', { skip }, async () => {
 
   it('answers, and says why there is no rule, when that cannot be stored', async () => {
     const task = await one.spawn({ prompt: BASH('mkdir -p full'), approvals: true, session_id: 'full' });
-    const { approval_id: id } = await asked(task.task_id);
+    const { approval_id: id } = await pendingApproval(task.task_id);
     const { streams } = lab.broker.jsm;
     const { config } = await streams.info('KV_ksi_approval_rules');
     await streams.update(config.name, { max_bytes: 1 });
@@ -325,7 +325,7 @@ describe('steering the real claude', { skip }, async () => {
     it('asks once, shows the plan, and carries it out in the mode that the answer names', async () => {
       const prompt = `${WRITE('# Plan\nwait')}${EDIT}${EXIT}[[tool:Write {"file_path":"made","content":"x"}]]go`;
       const task = await one.spawn({ prompt, approvals: true, permission_mode: 'plan' });
-      const { approval_id: id, kind, tool, input } = await asked(task.task_id);
+      const { approval_id: id, kind, tool, input } = await pendingApproval(task.task_id);
       assert.deepEqual([kind, tool, input?.['plan']], ['plan', 'ExitPlanMode', '# Plan\nmkdir planned']);
       const nonsense = await answer(one, id, { decision: 'deny', permission_mode: 'acceptEdits' });
       assert.equal(nonsense.status, 400);
@@ -338,13 +338,13 @@ describe('steering the real claude', { skip }, async () => {
     it('goes on asking for each edit where the answer names no mode, and plans on when it is refused', async () => {
       const prompt = `${WRITE('first')}${EXIT}${WRITE('second')}${EXIT}[[tool:Write {"file_path":"made","content":"x"}]]go`;
       const task = await one.spawn({ prompt, approvals: true, permission_mode: 'plan' });
-      const first = await asked(task.task_id);
+      const first = await pendingApproval(task.task_id);
       await answer(one, first.approval_id, { decision: 'deny', message: 'MORE-DETAIL' });
-      const second = await asked(task.task_id, 2);
+      const second = await pendingApproval(task.task_id, 2);
       assert.equal(second.input?.['plan'], 'second');
       assert.match(told(task.task_id), /MORE-DETAIL/);
       await answer(one, second.approval_id, { decision: 'allow' });
-      const edit = await asked(task.task_id, 3);
+      const edit = await pendingApproval(task.task_id, 3);
       assert.equal(edit.tool, 'Write');
       await answer(one, edit.approval_id, { decision: 'deny' });
       dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
@@ -364,8 +364,8 @@ describe('steering the real claude', { skip }, async () => {
       const { output } = dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
       assert.equal(output?.['result'], '# Plan\nmkdir planned');
       const words = await one.spawn({ prompt: '[[say:A plan in words.]]', permission_mode: 'plan' });
-      const said = dataOf('SPAWN_COMPLETE', await lab.outcome(words.task_id));
-      assert.equal(said.output?.['result'], 'A plan in words.');
+      const answered = dataOf('SPAWN_COMPLETE', await lab.outcome(words.task_id));
+      assert.equal(answered.output?.['result'], 'A plan in words.');
     });
   });
 
@@ -383,7 +383,7 @@ describe('steering the real claude', { skip }, async () => {
       prompt: `[[tool:AskUserQuestion ${JSON.stringify({ questions: [question] })}]] now`,
       approvals: true,
     });
-    const approval = await asked(task.task_id);
+    const approval = await pendingApproval(task.task_id);
     assert.equal(approval.kind, 'question');
     const mistyped = await answer(one, approval.approval_id, { decision: 'allow', answers: { 'Which?': 'Plum' } });
     assert.deepEqual([mistyped.status, mistyped.body['code']], [400, 'invalid_request']);
@@ -406,7 +406,7 @@ describe('steering the real claude', { skip }, async () => {
 
   it('keeps an approval through the restart of every API', async () => {
     const task = await one.spawn({ prompt: BASH('mkdir kept'), approvals: true });
-    const { approval_id: id } = await asked(task.task_id);
+    const { approval_id: id } = await pendingApproval(task.task_id);
     for (const api of [one, other]) {
       await api.stopApi();
       await api.startApi();
@@ -456,7 +456,7 @@ describe('steering the real claude', { skip }, async () => {
       body: JSON.stringify({ text: BASH('mkdir other-turn') }),
     });
     assert.equal(status, 202);
-    const { approval_id: id } = await asked(task.task_id);
+    const { approval_id: id } = await pendingApproval(task.task_id);
     assert.equal((await answer(one, id, { decision: 'allow' })).status, 200);
     dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
     assert.deepEqual(await made(task.session_id), ['other-turn']);
@@ -479,9 +479,9 @@ describe('steering the real claude', { skip }, async () => {
       assert.equal((await one.request(`/tasks/${id}/input`, { method: 'POST', headers: json, body })).status, 202);
       const { n, usage } = dataOf('SPAWN_COMPLETE', await lab.outcome(id));
       assert.equal(lab.of(id).length - 2, n, 'SPAWN_QUEUED and SPAWN_INPUT have no number');
-      const said = JSON.stringify(lab.of(id).map(({ data }) => data));
-      assert.match(said, /"subtype":"task_notification".*"status":"completed"/);
-      assert.match(said, /You said: “MEANWHILE”/);
+      const answered = JSON.stringify(lab.of(id).map(({ data }) => data));
+      assert.match(answered, /"subtype":"task_notification".*"status":"completed"/);
+      assert.match(answered, /You said: “MEANWHILE”/);
       assert.ok((usage?.turns ?? 0) >= 3);
     });
 
@@ -502,13 +502,13 @@ describe('steering the real claude', { skip }, async () => {
     dataOf('SPAWN_COMPLETE', await lab.outcome(before.task_id));
     const prompt = BASH('mkdir again');
     const task = await one.spawn({ prompt, approvals: true, queue: 'doomed', session_id: 'doomed' });
-    const first = await asked(task.task_id);
+    const first = await pendingApproval(task.task_id);
     const body = JSON.stringify({ text: 'BEFORE-THE-KILL' });
-    const said = await one.request(`/tasks/${task.task_id}/input`, { method: 'POST', headers: json, body });
-    assert.equal(said.status, 202);
+    const answered = await one.request(`/tasks/${task.task_id}/input`, { method: 'POST', headers: json, body });
+    assert.equal(answered.status, 202);
     doomed.kill('SIGKILL');
     workerProcess(lab, worker);
-    const second = await asked(task.task_id, 2);
+    const second = await pendingApproval(task.task_id, 2);
     assert.notEqual(second.approval_id, first.approval_id);
     assert.equal(second.attempt, 2);
     const gone = await answer(one, first.approval_id, { decision: 'allow' });

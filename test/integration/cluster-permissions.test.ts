@@ -222,11 +222,11 @@ for (const servers of [1, 3] as const)
       });
 
       it('asks an API for what agents of its tasks do by themselves, as itself', async () => {
-        const heard: string[] = [];
+        const received: string[] = [];
         const served = api.nc.subscribe(SUBJECT.agentToolsAll, {
           queue: 'agent_tools',
           callback: (_, message) => {
-            heard.push(message.subject);
+            received.push(message.subject);
             message.respond('done');
           },
         });
@@ -234,7 +234,7 @@ for (const servers of [1, 3] as const)
         const subject = SUBJECT.agentTools('worker-1', TASK);
         assert.equal((await known(() => worker.nc.request(subject, '', { timeout: 5_000 }))).string(), 'done');
         served.unsubscribe();
-        assert.deepEqual(heard, [subject]);
+        assert.deepEqual(received, [subject]);
       });
 
       for (const subject of [
@@ -397,7 +397,7 @@ for (const servers of [1, 3] as const)
           'ksi.commands.spawn.default.high.x',
           'ksi.control.worker-1.task.x.cancel',
         ]) {
-          const heard = api.nc.subscribe(reply);
+          const received = api.nc.subscribe(reply);
           observer.publish(`$JS.API.STREAM.INFO.${STREAM.events}`, '', { reply });
           observer.publish(`$JS.API.DIRECT.GET.${STREAM.events}`, '{"seq":1}', { reply });
           observer.publish(`$JS.API.STREAM.MSG.GET.${STREAM.events}`, '{"seq":1}', { reply });
@@ -405,8 +405,8 @@ for (const servers of [1, 3] as const)
           await observer.request(`$JS.API.STREAM.INFO.${STREAM.events}`, '', { timeout: 5_000 });
           await observer.request(`$JS.API.DIRECT.GET.${STREAM.events}`, '{"seq":1}', { timeout: 5_000 });
           await api.nc.flush();
-          assert.equal(heard.getReceived(), 0);
-          heard.unsubscribe();
+          assert.equal(received.getReceived(), 0);
+          received.unsubscribe();
         }
         assert.deepEqual(await position(api), before);
       });

@@ -70,7 +70,7 @@ describe('the supervisor', () => {
   });
 
   /** A log whose lines can be waited for. */
-  const listening = (): { log: pino.Logger; heard: (pattern: RegExp) => Promise<void> } => {
+  const listening = (): { log: pino.Logger; logged: (pattern: RegExp) => Promise<void> } => {
     const waiting: { pattern: RegExp; resolve: () => void }[] = [];
     const log = pino(
       { level: 'info' },
@@ -80,7 +80,7 @@ describe('the supervisor', () => {
         },
       },
     );
-    return { log, heard: (pattern) => new Promise((resolve) => waiting.push({ pattern, resolve })) };
+    return { log, logged: (pattern) => new Promise((resolve) => waiting.push({ pattern, resolve })) };
   };
 
   const planned = async (env: Record<string, string> = {}, over: Partial<Entries> = {}): Promise<Plan> => {
@@ -109,7 +109,7 @@ describe('the supervisor', () => {
   };
 
   it('starts all, says where it is, restarts what dies, and stops in order with nothing left', async () => {
-    const { log, heard } = listening();
+    const { log, logged } = listening();
     const plan = await planned({ KSI_WORKERS: '2', KSI_APIS: '2' });
     const supervisor = await started(plan, log);
     const names = supervisor.status().processes.map(({ name, state }) => `${name} ${state}`);
@@ -125,7 +125,7 @@ describe('the supervisor', () => {
     assert.equal(endpoints.nats.credentials.observer, join(dir, 'nats', 'observer.nk'));
     assert.equal((await stat(plan.paths.endpoints)).mode & 0o777, 0o600);
 
-    const again = heard(/"process":"worker-1".*"msg":"started"/);
+    const again = logged(/"process":"worker-1".*"msg":"started"/);
     process.kill(endpoints.pids['worker-1'] ?? 0, 'SIGKILL');
     await again;
     const worker = supervisor.status().processes.find(({ name }) => name === 'worker-1');
@@ -143,7 +143,7 @@ describe('the supervisor', () => {
   });
 
   it('runs a broker of three, puts back the one that dies, and keeps its state apart from that of a single one', async () => {
-    const { log, heard } = listening();
+    const { log, logged } = listening();
     const plan = await planned({ KSI_NATS_SERVERS: '3' });
     const supervisor = await started(plan, log);
     const endpoints = JSON.parse(await readFile(plan.paths.endpoints, 'utf8')) as Endpoints;
@@ -152,7 +152,7 @@ describe('the supervisor', () => {
       ['nats-1', 'nats-2', 'nats-3'],
     );
     assert.equal(endpoints.nats.url, endpoints.nats.servers.map(({ url }) => url).join(','));
-    const again = heard(/"process":"nats-2".*"msg":"started"/);
+    const again = logged(/"process":"nats-2".*"msg":"started"/);
     process.kill(endpoints.pids['nats-2'] ?? 0, 'SIGKILL');
     await again;
     const back = await untilReady(`${endpoints.nats.servers[1]?.monitor}/healthz`, AbortSignal.timeout(30_000));
@@ -253,10 +253,10 @@ describe('the supervisor', () => {
     await server.start();
     stops.push(() => server.stop());
     assert.equal((await stat(plan.paths.socket)).mode & 0o777, 0o600);
-    const heard: string[] = [];
-    const status = await askSupervisor(plan.paths.socket, { op: 'status' }, { progress: (text) => heard.push(text) });
+    const logged: string[] = [];
+    const status = await askSupervisor(plan.paths.socket, { op: 'status' }, { progress: (text) => logged.push(text) });
     assert.equal(status.state, 'ready');
-    assert.deepEqual(heard, ['asked for status']);
+    assert.deepEqual(logged, ['asked for status']);
     await server.stop();
     await assert.rejects(askSupervisor(plan.paths.socket, { op: 'status' }), { code: 'not_running' });
   });

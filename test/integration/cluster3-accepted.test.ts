@@ -141,10 +141,10 @@ describe('tasks, in a cluster of three', () => {
         KSI_LEASE_S: String(LEASE_S),
       },
     });
-    const gone = once(child, 'exit');
+    const exited = once(child, 'exit');
     lab.onStop(async () => {
       child.kill('SIGKILL');
-      await gone;
+      await exited;
     });
     const client = api.connect();
     await client.opened;

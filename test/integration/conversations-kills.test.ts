@@ -47,9 +47,9 @@ describe('a conversation whose workers and APIs are killed', () => {
       if (kills % 2 === 1) await dies.restart();
       else {
         const [oldest, ...others] = workers;
-        const gone = oldest === undefined ? undefined : once(oldest, 'exit');
+        const exited = oldest === undefined ? undefined : once(oldest, 'exit');
         oldest?.kill('SIGKILL');
-        await gone;
+        await exited;
         workers = [...others, workerProcess(lab, env)];
       }
     }

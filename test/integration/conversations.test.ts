@@ -44,8 +44,8 @@ describe('conversations of external agents', () => {
     await lab.stop();
   });
 
-  const must = async <T>(said: Promise<Said>, status = 200): Promise<T> => {
-    const { status: got, body } = await said;
+  const must = async <T>(reply: Promise<Said>, status = 200): Promise<T> => {
+    const { status: got, body } = await reply;
     assert.equal(got, status, JSON.stringify(body));
     return body as T;
   };
@@ -153,9 +153,9 @@ describe('conversations of external agents', () => {
     const answer = { type: 'CONVERSATION_ANSWER', conversation_id: begun.conversation_id };
     await here.send({ ...answer, from: b, content: 'out of turn' });
     await here.send({ ...answer, from: a, reply_to: uuidv4(), content: 'to something else' });
-    const said = { ...answer, from: a, content: 'mine', message_id: uuidv4() };
-    await here.send(said);
-    await here.send(said);
+    const reply = { ...answer, from: a, content: 'mine', message_id: uuidv4() };
+    await here.send(reply);
+    await here.send(reply);
     await speak(b, 'yours');
     await eventsOf(begun.since, begun.conversation_id, 'CONVERSATION_ENDED');
     assert.deepEqual(
@@ -275,8 +275,8 @@ describe('conversations of external agents', () => {
     for (const api of [here, there]) assert.equal((await api.ask('GET', `/conversations/${id}`)).status, 404);
     const left = await subjectsOf(lab.broker, `KV_${BUCKET.conversationLines}`, SUBJECT.conversationLines(id));
     assert.deepEqual(left, []);
-    const told = await subjectsOf(lab.broker, 'KSI_EVENTS', SUBJECT.conversationEvents(id));
-    assert.deepEqual(told, [SUBJECT.conversationEvent(id, 'deleted')]);
+    const subjects = await subjectsOf(lab.broker, 'KSI_EVENTS', SUBJECT.conversationEvents(id));
+    assert.deepEqual(subjects, [SUBJECT.conversationEvent(id, 'deleted')]);
   });
 
   it('are deleted with their owner', async () => {
@@ -322,8 +322,8 @@ describe('conversations of external agents', () => {
     const room = 1_048_576 - 300 - JSON.stringify(begun).length;
     const topic = 'x'.repeat(room);
     await new Records(lab.broker, CONVERSATION_RECORDS, silent).create([id], { ...begun, topic });
-    const said = await here.ask('POST', `/conversations/${id}/say`, { text: 'x' });
-    assert.deepEqual([said.status, said.body['code']], [413, 'body_too_large']);
+    const reply = await here.ask('POST', `/conversations/${id}/say`, { text: 'x' });
+    assert.deepEqual([reply.status, reply.body['code']], [413, 'body_too_large']);
     assert.equal((await must<Conversation>(there.ask('POST', `/conversations/${id}/end`))).status, 'ended');
     await must(here.ask('DELETE', `/conversations/${id}`), 204);
     assert.equal((await there.ask('GET', `/conversations/${id}`)).status, 404);
@@ -337,9 +337,9 @@ describe('conversations of external agents', () => {
     const [a = '', b = ''] = ids;
     const [seen] = await Promise.all([
       (async () => {
-        const said: unknown[] = [];
-        for await (const { type, data } of talk.events()) said.push('text' in data ? data.text : type);
-        return said;
+        const reply: unknown[] = [];
+        for await (const { type, data } of talk.events()) reply.push('text' in data ? data.text : type);
+        return reply;
       })(),
       speak(a, 'first').then(() => speak(b, 'second')),
     ]);

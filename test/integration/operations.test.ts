@@ -143,20 +143,20 @@ describe('the statements of the operations', () => {
     for (const name of Object.keys(OPERATIONS)) {
       const given = headers();
       given.set(REQUEST_ID_HEADER, `mine-${name}`);
-      for (const asked of [given, headers()]) {
+      for (const headersGiven of [given, headers()]) {
         const answer = await lab.broker.nc.request(SUBJECT.apiVerb(name), 'no JSON', {
           timeout: 5_000,
-          headers: asked,
+          headers: headersGiven,
         });
         const id = answer.headers?.get(REQUEST_ID_HEADER);
         assert.equal(answer.json<{ request_id?: string }>().request_id, id, name);
-        if (asked === given) assert.equal(id, `mine-${name}`);
+        if (headersGiven === given) assert.equal(id, `mine-${name}`);
         else assert.match(id ?? '', /^[0-9a-f]{8}-[0-9a-f-]{27}$/, name);
       }
     }
-    const asked = headers();
-    asked.set(REQUEST_ID_HEADER, 'audited');
-    await lab.broker.nc.request(SUBJECT.apiVerb('ticket'), '', { timeout: 5_000, headers: asked });
+    const headersGiven = headers();
+    headersGiven.set(REQUEST_ID_HEADER, 'audited');
+    await lab.broker.nc.request(SUBJECT.apiVerb('ticket'), '', { timeout: 5_000, headers: headersGiven });
     const consumer = await lab.broker.js.consumers.get(STREAM.audit, {
       filter_subjects: SUBJECT.audit('local', 'ticket'),
     });
@@ -166,10 +166,13 @@ describe('the statements of the operations', () => {
 
   it('take up the trace context of a request, whatever the transport', async () => {
     const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
-    const asked = headers();
-    asked.set(HEADER.traceparent, traceparent);
+    const headersGiven = headers();
+    headersGiven.set(HEADER.traceparent, traceparent);
     const body = JSON.stringify({ prompt: 'x' });
-    const overNats = await lab.broker.nc.request(SUBJECT.apiVerb('spawn'), body, { timeout: 5_000, headers: asked });
+    const overNats = await lab.broker.nc.request(SUBJECT.apiVerb('spawn'), body, {
+      timeout: 5_000,
+      headers: headersGiven,
+    });
     const overHttp = await lab.request('/spawn', {
       method: 'POST',
       headers: { 'content-type': 'application/json', traceparent },

@@ -126,12 +126,12 @@ describe('a store of records', () => {
     assert.deepEqual(cache.get('own'), { value: 7, revision: revision.revision });
     await mine.remove(['own']);
     assert.equal(cache.get('own'), undefined);
-    const heard = new Map<string, Promise<void>>();
+    const changes = new Map<string, Promise<void>>();
     for (const key of ['new', 'worse'])
-      heard.set(key, new Promise((resolve) => cache.onChange((change) => void (change.key === key && resolve()))));
+      changes.set(key, new Promise((resolve) => cache.onChange((change) => void (change.key === key && resolve()))));
     await other.create(['new'], { n: 2 });
     await write(`$KV.${BUCKET.agents}.worse`, '{}');
-    await Promise.all(heard.values());
+    await Promise.all(changes.values());
     assert.deepEqual([cache.get('new')?.value, cache.get('worse')?.value], [2, 'bad']);
     await cache.stop();
   });

@@ -74,9 +74,9 @@ describe('retention', () => {
       headers: { [HEADER.owner]: 'local' },
     });
   const ask = async <T>(method: string, path: string, body?: object): Promise<T> => {
-    const said = await here.ask(method, path, body);
-    assert.equal(said.status, 200, `${method} ${path}: ${JSON.stringify(said.body)}`);
-    return said.body as T;
+    const answer = await here.ask(method, path, body);
+    assert.equal(answer.status, 200, `${method} ${path}: ${JSON.stringify(answer.body)}`);
+    return answer.body as T;
   };
   const run = (): Promise<RetentionRun> => ask('POST', '/retention/run');
 

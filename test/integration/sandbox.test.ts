@@ -88,20 +88,20 @@ describe('a run in a sandbox', { skip }, () => {
       });
 
       it('finds no repository that contains KSI_DIR', async () => {
-        const told = await inside(
+        const output = await inside(
           `git status; git -C ${join(base, 'repository')} log; ls -A ${base}/repository/.git`,
           user,
         );
-        assert.equal(told.match(/not a git repository/g)?.length, 2, told);
+        assert.equal(output.match(/not a git repository/g)?.length, 2, output);
       });
 
       it('writes its workspace and slot', async () => {
-        const told = await inside(`touch made-${user} ${ksiDir}/workers/w_1/0/home/made-${user} && ls`, user);
-        assert.match(told, new RegExp(`^made-${user}$`, 'm'));
+        const output = await inside(`touch made-${user} ${ksiDir}/workers/w_1/0/home/made-${user} && ls`, user);
+        assert.match(output, new RegExp(`^made-${user}$`, 'm'));
       });
 
       it('cannot undo a mount, enter another namespace, or look into another process', async () => {
-        const told = await inside(
+        const output = await inside(
           [
             `umount ${ksiDir}; umount -l ${ksiDir}; umount /proc`,
             `mount -t tmpfs none /mnt && echo MOUNTED`,
@@ -116,19 +116,19 @@ describe('a run in a sandbox', { skip }, () => {
           ].join('\n'),
           user,
         );
-        assert.ok(!/SECRET|MOUNTED|READ|TRACED/.test(told), told);
-        const capabilities = BigInt(`0x${/CapEff:\s+([0-9a-f]+)/.exec(told)?.[1]}`);
-        assert.equal(capabilities & ~(user === 'root' ? CONTAINER_CAPABILITIES : 0n), 0n, told);
-        assert.match(told, /NoNewPrivs:\s+1/);
+        assert.ok(!/SECRET|MOUNTED|READ|TRACED/.test(output), output);
+        const capabilities = BigInt(`0x${/CapEff:\s+([0-9a-f]+)/.exec(output)?.[1]}`);
+        assert.equal(capabilities & ~(user === 'root' ? CONTAINER_CAPABILITIES : 0n), 0n, output);
+        assert.match(output, /NoNewPrivs:\s+1/);
       });
 
       it('writes to KSI_DIR no more than to its workspace and slot', async () => {
-        const told = await inside(
+        const output = await inside(
           `touch ${ksiDir}/made && echo MADE; mkdir ../made && echo MADE; df --output=size ${ksiDir} | tail -1`,
           user,
         );
-        assert.ok(!told.includes('MADE'), told);
-        assert.equal(Number(told.split('\n').at(-2)), 64, told);
+        assert.ok(!output.includes('MADE'), output);
+        assert.equal(Number(output.split('\n').at(-2)), 64, output);
       });
 
       it('gets the folder that was checked, whatever has taken its name since', async () => {
@@ -139,8 +139,8 @@ describe('a run in a sandbox', { skip }, () => {
         await symlink(join(base, 'elsewhere'), inner);
         try {
           assert.throws(() => openFolder(inner), FolderMoved);
-          const told = await inside('touch made; ls', user, inner, { folder });
-          assert.deepEqual(await readdir(join(base, 'elsewhere')), [], told);
+          const output = await inside('touch made; ls', user, inner, { folder });
+          assert.deepEqual(await readdir(join(base, 'elsewhere')), [], output);
         } finally {
           await rm(inner);
           await rename(`${inner}-moved`, inner);
@@ -151,8 +151,8 @@ describe('a run in a sandbox', { skip }, () => {
         const file = join(base, 'login', '.credentials.json');
         const login = { folder: join(base, 'login'), file, writable: false };
         const script = `cat ${file}; touch by-${user} && echo WORKSPACE; touch ${file} login/x && echo LOGIN; mv login x && echo MOVED`;
-        const told = await inside(script, user, base, { login });
-        assert.ok(told.includes('WORKSPACE') && told.includes('{}') && !/LOGIN|MOVED/.test(told), told);
+        const output = await inside(script, user, base, { login });
+        assert.ok(output.includes('WORKSPACE') && output.includes('{}') && !/LOGIN|MOVED/.test(output), output);
         const renewed = await inside(`echo '{}' > ${file} && echo LOGIN; touch login/x && echo FOLDER`, user, own, {
           login: { ...login, writable: true },
         });
@@ -162,11 +162,11 @@ describe('a run in a sandbox', { skip }, () => {
       });
 
       it("cannot write KSI's code or its packages", async () => {
-        const told = await inside(
+        const output = await inside(
           `for f in ${REPO_ROOT}/made ${REPO_ROOT}/dist/made ${REPO_ROOT}/node_modules/made; do touch "$f" && echo MADE; done`,
           user,
         );
-        assert.ok(!told.includes('MADE'), told);
+        assert.ok(!output.includes('MADE'), output);
       });
     });
   }
@@ -179,7 +179,7 @@ describe('a run in a sandbox', { skip }, () => {
       t.after(() => (process.env['HOME'] = HOME));
       // As with `sudo -E`: root's own home folder is another one.
       process.env['HOME'] = join(base, 'elsewhere');
-      const told = await inside(
+      const output = await inside(
         [
           'for folder in "$HOME" ~root /etc /var/spool /var/lib',
           'do touch "$folder/.ksi-made" && echo MADE && rm "$folder/.ksi-made"; done',
@@ -189,7 +189,7 @@ describe('a run in a sandbox', { skip }, () => {
         ].join('\n'),
         'root',
       );
-      assert.ok(!/MADE|SET|TOUCHED|[sv]da/.test(told), told);
+      assert.ok(!/MADE|SET|TOUCHED|[sv]da/.test(output), output);
     },
   );
 });

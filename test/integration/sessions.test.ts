@@ -87,7 +87,7 @@ describe('sessions with the real claude', { skip }, async () => {
       const { task_id: id } = await api.spawn({ prompt: costly, session_id, allowed_tools: ['Bash'], ...more });
       return id;
     };
-    const asked = (id: string): Promise<unknown> =>
+    const lastRequest = (id: string): Promise<unknown> =>
       lab.until(() => lab.of(id).find((event) => JSON.stringify(event.data).includes('"tool_use"')));
     /** The tasks' costs are the session's, and what the next one has Claude count from. */
     const holds = async (session_id: string, ids: readonly string[]): Promise<void> => {
@@ -120,7 +120,7 @@ describe('sessions with the real claude', { skip }, async () => {
 
     it('cancelled', async () => {
       const id = await begin('cancelled');
-      await asked(id);
+      await lastRequest(id);
       const answer = await api.request(`/tasks/${id}/cancel`, { method: 'POST' });
       assert.deepEqual([answer.status, answer.body['status']], [200, 'cancelled']);
       await outcome(id);
@@ -152,10 +152,10 @@ describe('sessions with the real claude', { skip }, async () => {
     assert.equal((await put({ ...exported, session_id: 'copy' })).status, 409);
     const { task_id: id } = await api.spawn({ prompt: 'ELSEWHERE', session_id: 'copy', resume_only: true });
     dataOf('SPAWN_COMPLETE', await outcome(id));
-    const asked = messages.requests.findLast(
+    const lastRequest = messages.requests.findLast(
       ({ conversation }) => conversation?.prompts.at(-1)?.includes('ELSEWHERE') === true,
     );
-    assert.match(JSON.stringify(asked?.body), /KUMQUAT/);
+    assert.match(JSON.stringify(lastRequest?.body), /KUMQUAT/);
     assert.equal((await api.request('/sessions/copy', { method: 'DELETE' })).status, 204);
     assert.equal((await api.request('/sessions/copy')).status, 404);
     assert.equal((await put({ ...exported, session_id: 'copy' })).status, 201, 'it may come again');
@@ -373,10 +373,10 @@ describe('sessions with the real claude', { skip }, async () => {
     dataOf('SPAWN_COMPLETE', await outcome(next.task_id));
     const { worker_id: worker } = await api.task(next.task_id);
     assert.equal(worker, elsewhere.worker.id);
-    const asked = messages.requests.findLast(
+    const lastRequest = messages.requests.findLast(
       ({ conversation }) => conversation?.prompts.at(-1)?.includes('GO-ON') === true,
     );
-    assert.match(JSON.stringify(asked?.body), /MAIN/);
+    assert.match(JSON.stringify(lastRequest?.body), /MAIN/);
     const later = await get<SessionExport>('/sessions/with-subagent/export');
     assert.match(JSON.stringify(later.subagents ?? {}), /SUB-PROMPT/);
     first = elsewhere;

@@ -32,13 +32,13 @@ describe('shared state', () => {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   const at = (key: string): string => `/shared/${encodeURIComponent(key)}`;
-  const set = async (key: string, value: unknown, more: object = {}, asked: Asked = {}): Promise<SharedEntry> => {
-    const answer = await ask('PUT', at(key), { ...asked, body: { value, ...more } });
+  const set = async (key: string, value: unknown, more: object = {}, options: Asked = {}): Promise<SharedEntry> => {
+    const answer = await ask('PUT', at(key), { ...options, body: { value, ...more } });
     assert.equal(answer.status, 200, JSON.stringify(answer.body));
     return answer.body as unknown as SharedEntry;
   };
-  const get = async (key: string, asked: Asked = {}): Promise<SharedValue> => {
-    const answer = await ask('GET', at(key), asked);
+  const get = async (key: string, options: Asked = {}): Promise<SharedValue> => {
+    const answer = await ask('GET', at(key), options);
     assert.equal(answer.status, 200, JSON.stringify(answer.body));
     return answer.body as unknown as SharedValue;
   };
@@ -81,14 +81,14 @@ describe('shared state', () => {
 
   it('is changed by compare-and-set, by its field and by its headers', async () => {
     const first = await set('cas', 1, { revision: 0 });
-    for (const asked of [
+    for (const options of [
       { body: { value: 2, revision: 0 } },
       { body: { value: 2, revision: first.revision + 1_000 } },
       { body: { value: 2 }, headers: { 'if-none-match': '*' } },
       { body: { value: 2 }, headers: { 'if-match': `"${first.revision - 1}"` } },
     ]) {
-      const refused = await ask('PUT', at('cas'), asked);
-      assert.deepEqual([refused.status, refused.body['code']], [412, 'revision_mismatch'], JSON.stringify(asked));
+      const refused = await ask('PUT', at('cas'), options);
+      assert.deepEqual([refused.status, refused.body['code']], [412, 'revision_mismatch'], JSON.stringify(options));
       assert.match(String(refused.body['detail']), new RegExp(`revision is ${first.revision}`));
     }
     const answer = await ask('GET', at('cas'));
@@ -187,9 +187,9 @@ describe('shared state', () => {
     await set('other', 1, {}, { token: ann });
     await ask('DELETE', at('plan: ä'), { token: ann });
     await set('mine', 1, {}, { token: bob });
-    const told = await watching.until(({ type }) => type === 'SHARED_SET');
-    assert.deepEqual(told.data, { owner: 'ann', key: 'plan: ä', revision, size: 10, value: { step: 1 } });
-    assert.equal(told.subject, SUBJECT.sharedEvent('ann', keyToken('plan: ä')));
+    const event = await watching.until(({ type }) => type === 'SHARED_SET');
+    assert.deepEqual(event.data, { owner: 'ann', key: 'plan: ä', revision, size: 10, value: { step: 1 } });
+    assert.equal(event.subject, SUBJECT.sharedEvent('ann', keyToken('plan: ä')));
     const gone = await one.until(({ type }) => type === 'SHARED_DELETED');
     assert.ok(Number(gone.data['revision']) > revision);
     assert.deepEqual(

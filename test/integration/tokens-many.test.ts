@@ -46,10 +46,10 @@ describe('many tokens', () => {
     assert.equal(two.list(LOCAL).length, MANY + 1);
     // A change reads that token alone, and not all of them again.
     const before = another.nc.stats().inMsgs;
-    const heard = new Promise<string>((resolve) => two.onChange(resolve));
+    const changed = new Promise<string>((resolve) => two.onChange(resolve));
     const last = await one.create({ owner: 'bob', scopes: ['read'] }, LOCAL);
     assert.equal(one.find(last.token_id)?.owner, 'bob');
-    assert.equal(await heard, last.token_id);
+    assert.equal(await changed, last.token_id);
     assert.ok(another.nc.stats().inMsgs - before < 100);
     await two.stop();
     await another.close();

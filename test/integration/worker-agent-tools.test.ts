@@ -26,7 +26,7 @@ describe('the agent tools of the real claude', { skip }, async () => {
   let api: MessagesStandin;
   let folder: string;
   /** What the workers have asked, and what they are answered. */
-  const asked: { subject: string; request: AgentToolRequest }[] = [];
+  const requests: { subject: string; request: AgentToolRequest }[] = [];
   let answer: (request: AgentToolRequest) => AgentToolAnswer | undefined = () => ({ ok: true, result: 'unasked' });
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'ksi-agent_tools-'));
@@ -42,9 +42,9 @@ describe('the agent tools of the real claude', { skip }, async () => {
       callback: (_error, message) => {
         const request = check(AgentToolRequest, parseJson(message.data));
         assert.ok(request.ok);
-        asked.push({ subject: message.subject, request: request.value });
-        const said = answer(request.value);
-        if (said !== undefined) message.respond(JSON.stringify(said));
+        requests.push({ subject: message.subject, request: request.value });
+        const reply = answer(request.value);
+        if (reply !== undefined) message.respond(JSON.stringify(reply));
       },
     });
     await lab.broker.nc.flush();
@@ -60,7 +60,7 @@ describe('the agent tools of the real claude', { skip }, async () => {
   });
 
   const run = async (prompt: string, command: Record<string, unknown>) => {
-    asked.length = 0;
+    requests.length = 0;
     const { taskId } = await lab.post(prompt, { command });
     const { output } = dataOf('SPAWN_COMPLETE', await lab.outcome(taskId));
     const request = api.requests.findLast(
@@ -83,7 +83,7 @@ describe('the agent tools of the real claude', { skip }, async () => {
     const strict = { owner: 'strict', agent_tools: ['agents', 'spawn'] };
     assert.deepEqual((await run('STRICT', strict)).agent_tools, ['mcp__ksi__agents_list']);
     assert.match((await run(call('task_spawn', { prompt: 'x' }), strict)).result, /No such tool|not available|denied/);
-    assert.equal(asked.length, 0);
+    assert.equal(requests.length, 0);
   });
 
   it('ask the API in the name of the task, without asking for permission, and hear its answers and refusals', async () => {
@@ -91,7 +91,7 @@ describe('the agent tools of the real claude', { skip }, async () => {
     const { taskId, result } = await run(call('shared_get', { key: 'plan' }), { agent_tools: ['shared'] });
     assert.match(result, /\{"heard":\{"key":"plan"\}\}/);
     assert.deepEqual(
-      asked.map(({ subject, request: { tool } }) => [subject, tool]),
+      requests.map(({ subject, request: { tool } }) => [subject, tool]),
       [[SUBJECT.agentTools('worker-1', taskId), 'shared_get']],
     );
     answer = () => ({ ok: false, code: 'not_found', message: 'There is no agent bob' });
@@ -104,19 +104,19 @@ describe('the agent tools of the real claude', { skip }, async () => {
     answer = () =>
       ++tries < 2 ? { ok: false, code: 'shutting_down', message: '', retryable: true } : { ok: true, result: 5 };
     assert.match((await run(call('agents_list'), { agent_tools: ['agents'] })).result, /“5”/);
-    const [first, second] = asked.map(({ request }) => request.call_id);
-    assert.deepEqual([asked.length, first], [2, second]);
+    const [first, second] = requests.map(({ request }) => request.call_id);
+    assert.deepEqual([requests.length, first], [2, second]);
   });
 
   it('wait for a task piece by piece', async () => {
     answer = ({ tool }) =>
-      tool === 'task_spawn' || asked.length < 3
+      tool === 'task_spawn' || requests.length < 3
         ? { ok: true, result: { task_id: TASK, status: 'running', ended: false } }
         : { ok: true, result: { task_id: TASK, status: 'completed', ended: true, result: 'FORTY-TWO' } };
     const { result } = await run(call('task_spawn', { prompt: 'x', wait_s: 30 }), { agent_tools: ['spawn'] });
     assert.match(result, /FORTY-TWO/);
     assert.deepEqual(
-      asked.map(({ request: { tool, input } }) => [tool, Object.keys(input as object).toSorted()]),
+      requests.map(({ request: { tool, input } }) => [tool, Object.keys(input as object).toSorted()]),
       [
         ['task_spawn', ['prompt']],
         ['task_wait', ['task_id', 'wait_s']],

@@ -28,7 +28,7 @@ describe(
     afterEach(() => lab.stop());
 
     /** Resolves when none of them is there; nothing tells of the end of somebody else's child, so it looks. */
-    async function gone(marker: string): Promise<void> {
+    async function processGone(marker: string): Promise<void> {
       const since = performance.now();
       while (processesTagged(marker).length > 0) await sleep(20);
       assert.ok(performance.now() - since < GONE_MS);
@@ -55,7 +55,7 @@ describe(
         const marker = await running();
         child.kill('SIGKILL');
         await once(child, 'exit');
-        await gone(marker);
+        await processGone(marker);
       });
 
       it(`is gone when it stops (${kind})`, async () => {
@@ -70,7 +70,7 @@ describe(
         const { taskId } = await lab.post(`x [[fork:${MINUTE_MS}]]`);
         const { data } = await lab.event('SPAWN_START', taskId);
         assert.equal((await lab.outcome(taskId)).type, 'SPAWN_COMPLETE');
-        await gone(workerMarker(data.worker_id));
+        await processGone(workerMarker(data.worker_id));
       });
     }
 

@@ -50,7 +50,7 @@ describe('the fence', () => {
       longestNakMs: 55_000,
       lend: () => () => undefined,
       clear: () => Promise.resolve(),
-      shortages: { met: () => undefined, over: () => undefined },
+      shortages: { record: () => undefined, over: () => undefined },
       sessionFolder: () => Promise.resolve(''),
       exclusiveRun: new ExclusiveRun(new Slots(1)),
       retentionMs: 3_600_000,

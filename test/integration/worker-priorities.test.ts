@@ -114,14 +114,14 @@ describe('lanes of runs that wait for runs of their own', () => {
           if (left.size === 0) return resolve();
           work(-1);
           const back = slots.lend(slot);
-          const heard = (id: string): void => {
+          const onStart = (id: string): void => {
             if (!left.delete(id) || left.size > 0) return;
-            ended.off('run', heard);
+            ended.off('run', onStart);
             back();
             work(1);
             resolve();
           };
-          ended.on('run', heard);
+          ended.on('run', onStart);
         });
         await delivery.ack();
         held -= 1;

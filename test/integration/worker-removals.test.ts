@@ -103,9 +103,9 @@ describe('what runs leave on the disk', () => {
       async () =>
         (await workers()).every((each) => each.left === undefined && each.out_of_service === undefined) || undefined,
     );
-    const gone = new Promise((resolve) => worker.once('exit', resolve));
+    const exited = new Promise((resolve) => worker.once('exit', resolve));
     worker.kill('SIGTERM');
-    await gone;
+    await exited;
     await chown(lab.dir, 0, 0);
     for (const folder of ['workspaces', 'deleted']) spawnSync('chown', ['-R', '0:0', join(lab.dir, folder)]);
   });

@@ -20,9 +20,9 @@ describe('a worker process that hears SIGTERM', () => {
   afterEach(() => lab.stop());
 
   const terminated = async (child: ChildProcess): Promise<unknown> => {
-    const gone = once(child, 'exit');
+    const exited = once(child, 'exit');
     child.kill('SIGTERM');
-    return (await gone) as unknown;
+    return (await exited) as unknown;
   };
   const online = (): Promise<unknown> => lab.until(() => lab.seen.find(({ event }) => event.type === 'WORKER_ONLINE'));
 
@@ -30,10 +30,10 @@ describe('a worker process that hears SIGTERM', () => {
     const child = workerProcess(lab, { KSI_CONCURRENCY: '2' });
     const { taskId } = await lab.post('x [[sleep:1000]]', ONE_ATTEMPT);
     await lab.event('SPAWN_START', taskId);
-    const gone = terminated(child);
+    const exited = terminated(child);
     await lab.until(() => lab.seen.find(({ event }) => event.type === 'WORKER_DRAINING'));
     const late = await lab.post('late');
-    assert.deepEqual(await gone, [0, null]);
+    assert.deepEqual(await exited, [0, null]);
     assert.equal(dataOf('SPAWN_COMPLETE', await lab.outcome(taskId)).attempt, 1);
     assert.deepEqual(
       lab.of(late.taskId).map(({ type }) => type),

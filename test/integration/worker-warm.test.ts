@@ -46,9 +46,9 @@ describe('a claude that was started before', { skip }, async () => {
   const run = async (command: Record<string, unknown>, sessionId?: string) => {
     const posted = await lab.post(WHERE, { command, ...(sessionId === undefined ? {} : { sessionId }) });
     const { output, usage } = dataOf('SPAWN_COMPLETE', await lab.outcome(posted.taskId));
-    const said = JSON.stringify(messagesOf(posted.taskId));
-    const place = Number(/place=(\d+)/.exec(said)?.[1] ?? -1);
-    return { ...posted, output: output ?? {}, usage, said, place };
+    const messagesJson = JSON.stringify(messagesOf(posted.taskId));
+    const place = Number(/place=(\d+)/.exec(messagesJson)?.[1] ?? -1);
+    return { ...posted, output: output ?? {}, usage, said: messagesJson, place };
   };
   /** Until one waits again. */
   const warm = async (): Promise<void> => {
@@ -68,10 +68,10 @@ describe('a claude that was started before', { skip }, async () => {
     assert.ok((first.usage?.cost_usd ?? 0) > 0);
     const second = await run(BASH, first.sessionId);
     assert.ok(second.place < SLOTS, 'a session that is resumed has a process of its own');
-    const asked = messages.requests.findLast(
+    const lastRequest = messages.requests.findLast(
       ({ conversation }) => conversation?.prompts.at(-1)?.includes('where?') === true,
     );
-    assert.equal(asked?.conversation?.prompts.length, 2);
+    assert.equal(lastRequest?.conversation?.prompts.length, 2);
     const sum = (first.usage?.cost_usd ?? 0) + (second.usage?.cost_usd ?? 0);
     assert.ok(Math.abs(sum - Number(second.output['total_cost_usd'])) < 1e-9);
   });

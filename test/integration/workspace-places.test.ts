@@ -220,11 +220,11 @@ describe('tasks that write in one workspace', async () => {
     });
     await untilNobodyWrites();
     const writer = waiter();
-    const gone = Array.from({ length: 120 }, () => waiter());
+    const waiters = Array.from({ length: 120 }, () => waiter());
     await changePlaces(lab.broker, 'site', async () => ({
       ...NOBODY,
       writers: [{ ...writer, until: Date.now() + 60_000 }],
-      waiting: gone,
+      waiting: waiters,
     }));
     await leaveWorkspace(lab.broker, writer, () => 1);
     assert.deepEqual((await readPlaces(lab.broker, 'site')).places, NOBODY);

@@ -85,8 +85,8 @@ describe('APIs whose clocks are wrong by 10 days and -10 days', () => {
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    const told: unknown = await answer.json();
-    return { status: answer.status, body: told };
+    const answerBody: unknown = await answer.json();
+    return { status: answer.status, body: answerBody };
   };
   const token = async (api: ApiProcess, expiry: object): Promise<string> => {
     const { status, body } = await ask(api, '/tokens', { owner: 'ann', scopes: ['read', 'spawn'], ...expiry });

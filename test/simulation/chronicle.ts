@@ -103,6 +103,6 @@ function detailOf({ data }: StoredEvent): string {
   const { task_id, attempt, n, worker_id, reason, retry_at, error, given_up } = data as { [field: string]: unknown };
   const code = (error as { code?: string } | undefined)?.code;
   const facts = { attempt, n, worker_id, reason, retry_at, code, given_up };
-  const told = Object.entries(facts).filter(([, value]) => value !== undefined);
-  return [String(task_id), ...told.map(([name, value]) => `${name}=${String(value)}`)].join(' ');
+  const details = Object.entries(facts).filter(([, value]) => value !== undefined);
+  return [String(task_id), ...details.map(([name, value]) => `${name}=${String(value)}`)].join(' ');
 }

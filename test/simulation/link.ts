@@ -8,7 +8,7 @@ interface Server {
   readonly links: Set<Link>;
   receive(link: Link, published: Published): void;
   /** Somebody asks it for something. */
-  asked(by: SimProcess): void;
+  onRequest(by: SimProcess): void;
 }
 
 export type Arrived = Pick<Published, 'subject' | 'data'> & Partial<Published>;
@@ -152,7 +152,7 @@ export class Link {
     this.#lastOut = this.#arrival(this.#lastOut);
     this.#scheduler.after(this.#lastOut - this.#scheduler.now, () => {
       if (incarnation !== this.#incarnation || !this.#server.up) return;
-      this.#server.asked(this.process);
+      this.#server.onRequest(this.process);
       call();
     });
   }

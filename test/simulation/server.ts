@@ -17,7 +17,7 @@ export interface Published {
 export interface ServerWatch {
   /** @param by undefined: the server's own schedules. */
   stored(stream: string, message: SimMessage, by: SimProcess | undefined): void;
-  asked(by: SimProcess): void;
+  onRequest(by: SimProcess): void;
 }
 
 /** The one queue of a world. */
@@ -90,8 +90,8 @@ export class SimServer {
     });
   }
 
-  asked(by: SimProcess): void {
-    this.#watch.asked(by);
+  onRequest(by: SimProcess): void {
+    this.#watch.onRequest(by);
   }
 
   /** What came over a connection. */
@@ -185,9 +185,9 @@ export class SimServer {
 
   /** @returns whether anybody listens. */
   #send(to: string, message: Omit<Published, 'header' | 'reply'> & Partial<Published>): boolean {
-    let heard = false;
-    for (const link of this.links) if (link.deliver(to, message)) heard = true;
-    return heard;
+    let received = false;
+    for (const link of this.links) if (link.deliver(to, message)) received = true;
+    return received;
   }
 
   #consumer(name: string, stream: SimStream, filter: string, ackWaitMs: number): void {

@@ -79,7 +79,7 @@ export class World {
         if (stream === STREAM.commands) checkRuns(this.record, this.server.streams.commands, message);
         this.whenStored.happened(by);
       },
-      asked: (by) => this.whenAsked.happened(by),
+      onRequest: (by) => this.whenAsked.happened(by),
     });
     this.whenStored = new Moments(this.scheduler);
     this.whenAsked = new Moments(this.scheduler);

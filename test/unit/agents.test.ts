@@ -150,11 +150,11 @@ describe('what a managed agent answers', () => {
     it(`with ${what}`, () => assert.deepEqual(answerOf(given), expected));
 
   it('to the word in a conversation, in any case', () => {
-    const said = (given: Parameters<typeof answerOf>[0]): unknown => turnAnswer(answerOf(given));
-    assert.deepEqual(said(complete('yes')), { content: 'yes' });
-    assert.deepEqual(said(complete('[NO_RESPONSE]')), { content: '' });
-    assert.deepEqual(said(complete('[END]')), { content: '', signal: 'end' });
-    assert.equal(said(outcome('SPAWN_CANCELLED', { reason: 'not_accepted' })), undefined);
+    const turnAnswerFor = (given: Parameters<typeof answerOf>[0]): unknown => turnAnswer(answerOf(given));
+    assert.deepEqual(turnAnswerFor(complete('yes')), { content: 'yes' });
+    assert.deepEqual(turnAnswerFor(complete('[NO_RESPONSE]')), { content: '' });
+    assert.deepEqual(turnAnswerFor(complete('[END]')), { content: '', signal: 'end' });
+    assert.equal(turnAnswerFor(outcome('SPAWN_CANCELLED', { reason: 'not_accepted' })), undefined);
   });
 
   it('with a cancellation and an expiry', () => {

@@ -11,20 +11,20 @@ interface Standing {
 }
 
 /** A command stream in which so much stands; other queues have nothing. */
-function streamOf(standing: Standing): Broker {
-  const streams = { info: async () => ({ state: { bytes: standing.bytes } }) };
+function streamOf(stored: Standing): Broker {
+  const streams = { info: async () => ({ state: { bytes: stored.bytes } }) };
   const consumers = {
     info: async (_stream: string, name: string) => ({
-      num_pending: name.includes('default') && name.includes('normal') ? standing.tasks : 0,
+      num_pending: name.includes('default') && name.includes('normal') ? stored.tasks : 0,
       num_ack_pending: 0,
     }),
   };
   return { jsm: { streams, consumers } } as unknown as Broker;
 }
 
-const gaugeOf = (standing: Standing): QueueCapacity =>
+const gaugeOf = (stored: Standing): QueueCapacity =>
   new QueueCapacity(
-    streamOf(standing),
+    streamOf(stored),
     { KSI_QUEUES: 'default,other', KSI_QUEUE_MAX: 10, KSI_QUEUE_MAX_BYTES: 1_000 },
     silent,
   );
@@ -56,11 +56,11 @@ describe('the queue gauge', () => {
   });
 
   it('says that no queue takes a task, and looks again each time', async () => {
-    const standing = { tasks: 0, bytes: 899 };
-    const gauge = gaugeOf(standing);
+    const stored = { tasks: 0, bytes: 899 };
+    const gauge = gaugeOf(stored);
     await gauge.refresh();
     assert.equal(gauge.full(), undefined);
-    standing.bytes = 900;
+    stored.bytes = 900;
     await gauge.refresh();
     assert.match(gauge.full() ?? '', /contain 900 bytes/);
     const one = new QueueCapacity(
@@ -76,10 +76,10 @@ describe('the queue gauge', () => {
   });
 
   it('refuses nobody by a figure that has grown old', async () => {
-    const standing = { tasks: 10, bytes: 0 };
-    const gauge = gaugeOf(standing);
+    const stored = { tasks: 10, bytes: 0 };
+    const gauge = gaugeOf(stored);
     await gauge.refresh();
-    standing.tasks = 0;
+    stored.tasks = 0;
     assert.equal(await gauge.reserve('default', 1), true);
   });
 });

@@ -32,7 +32,7 @@ const rule = (fields: Partial<ApprovalRule>): ApprovalRule => ({
 
 describe('rules of approvals', () => {
   it('are made of what is asked', () => {
-    const made = (asked: Approval, scope: Always['scope'] = 'owner') => proposedRule({ scope }, asked);
+    const made = (request: Approval, scope: Always['scope'] = 'owner') => proposedRule({ scope }, request);
     assert.deepEqual(made(bash(' git  status ')), { rule: 'Bash(git status)' });
     assert.deepEqual(made(approval({ tool: 'Write', input: { file_path: '/a' } }), 'session'), { rule: 'Write' });
     const fetch = approval({ tool: 'WebFetch', input: { url: 'https://example.org/a' } });
@@ -40,8 +40,8 @@ describe('rules of approvals', () => {
   });
 
   it('are refused when they would not allow what is asked, or more than can be told', () => {
-    const refused = (asked: Approval, always: Parameters<typeof proposedRule>[0]): string => {
-      const made = proposedRule(always, asked);
+    const refused = (request: Approval, always: Parameters<typeof proposedRule>[0]): string => {
+      const made = proposedRule(always, request);
       return 'field' in made ? made.field : made.rule;
     };
     assert.equal(refused(bash('echo $(date)'), { scope: 'owner' }), 'always.rule');
@@ -57,12 +57,12 @@ describe('rules of approvals', () => {
   });
 
   it('allow every use of a tool outside of the session only if a person names the rule', () => {
-    const asked = approval({ tool: 'Write', input: { file_path: '/a' }, agent_id: 'x' });
+    const request = approval({ tool: 'Write', input: { file_path: '/a' }, agent_id: 'x' });
     for (const scope of ['agent', 'owner'] as const) {
-      const refused = proposedRule({ scope }, asked);
+      const refused = proposedRule({ scope }, request);
       assert.ok('field' in refused && refused.field === 'always.rule', scope);
       assert.match(refused.message, /every use of Write/);
-      assert.deepEqual(proposedRule({ scope, rule: 'Write' }, asked), { rule: 'Write' });
+      assert.deepEqual(proposedRule({ scope, rule: 'Write' }, request), { rule: 'Write' });
     }
   });
 

@@ -115,8 +115,8 @@ describe('bridge: messages', () => {
         fc.pre(payload['to'] === undefined || ['bob', 'b.c', 'c 1'].some((id) => id === payload['to']));
         const request = messageOf(kind, payload);
         assert.deepEqual(check(MessageRequest, request).ok, true);
-        const { id, type: told, from, timestamp, ...rest } = pushed({ ...request, type: kind, message_id: 'm', owner: 'local', from: 'legacy-YS5i', timestamp: 't' }); // prettier-ignore
-        assert.deepEqual([id, told, from, timestamp], ['m', kind, 'a.b', 't']);
+        const { id, type: pushedType, from, timestamp, ...rest } = pushed({ ...request, type: kind, message_id: 'm', owner: 'local', from: 'legacy-YS5i', timestamp: 't' }); // prettier-ignore
+        assert.deepEqual([id, pushedType, from, timestamp], ['m', kind, 'a.b', 't']);
         assert.deepEqual(JSON.parse(JSON.stringify(rest)), JSON.parse(JSON.stringify(payload)));
       }),
     );

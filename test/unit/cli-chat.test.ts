@@ -12,19 +12,19 @@ import { REPO_ROOT } from '../fixtures/paths.js';
 describe('keys', () => {
   /** What readline is given of chunks that a terminal sends. */
   function given(chunks: readonly string[], { shown = true, before = '' } = {}) {
-    const told: string[] = [];
+    const messages: string[] = [];
     let isShown = shown;
     const keys = new Keys(process.stdin, {
       isShown: () => isShown,
       beforeCursor: () => before,
       onTyping: () => {
-        told.push('typing');
+        messages.push('typing');
         isShown = true;
       },
-      onInterrupt: () => told.push('interrupt'),
+      onInterrupt: () => messages.push('interrupt'),
     });
     for (const chunk of chunks) keys.write(chunk);
-    return { text: String(keys.read() ?? ''), told, keys };
+    return { text: String(keys.read() ?? ''), told: messages, keys };
   }
 
   it('pass as they are', () => {
@@ -53,7 +53,7 @@ describe('keys', () => {
 
   it('begin a line when none is shown, or interrupt, and do nothing else', () => {
     assert.deepEqual(
-      [given(['\r', '\u001b[A', '\u007f'], { shown: false })].map(({ text, told }) => [text, told]),
+      [given(['\r', '\u001b[A', '\u007f'], { shown: false })].map(({ text, told: messages }) => [text, messages]),
       [['', []]],
     );
     const typed = given(['\rhi\r'], { shown: false });
@@ -81,8 +81,8 @@ describe('what is entered', () => {
 
 describe('a question about a tool', () => {
   const bash: ApprovalRequest = { approval_id: 'A', tool: 'Bash', input: { command: 'rm x', timeout: 5 } };
-  const answerTo = (asked: ApprovalRequest, ...entered: string[]): unknown => {
-    const question = questionOf(asked);
+  const answerTo = (request: ApprovalRequest, ...entered: string[]): unknown => {
+    const question = questionOf(request);
     let step = question.next(entered[0] ?? '');
     for (const text of entered.slice(1)) step = question.next(text);
     return step.kind === 'answer' ? step.answer : `${step.text}|${step.prompt}|${step.begin ?? ''}`;
@@ -98,12 +98,12 @@ describe('a question about a tool', () => {
 
   it('shows what would run, whatever it is called, and all of it: nothing hidden or in disguise', () => {
     const input = { command: 'ls\n\u202e#\u200b\r; rm x', description: 'Lists', run_in_background: true };
-    const asked = { approval_id: 'A', tool: 'Bash', title: 'List files', input };
+    const request = { approval_id: 'A', tool: 'Bash', title: 'List files', input };
     assert.equal(
-      questionOf(asked).first.text,
+      questionOf(request).first.text,
       'Claude asks to use Bash: ls\n    \\u202e#\\u200b\\u000d; rm x\n    {"run_in_background":true}',
     );
-    const written = questionOf({ ...asked, tool: 'Write', input: { file_path: '/a', content: 'x'.repeat(9_000) } });
+    const written = questionOf({ ...request, tool: 'Write', input: { file_path: '/a', content: 'x'.repeat(9_000) } });
     assert.match(
       written.first.text,
       /Write: \/a\n {4}\{"content":"x{1900,}… \d+ more characters: ksi approvals -o json$/,
@@ -120,7 +120,7 @@ describe('a question about a tool', () => {
   });
 
   it('of Claude’s own is answered by numbers or words, one after the other', () => {
-    const asked: ApprovalRequest = {
+    const request: ApprovalRequest = {
       approval_id: 'A',
       kind: 'question',
       tool: 'AskUserQuestion',
@@ -131,42 +131,42 @@ describe('a question about a tool', () => {
         ],
       },
     };
-    assert.match(questionOf(asked).first.text, /Which\?\n {2}1 {2}One: first\n {2}2 {2}Two$/);
-    assert.match(String(answerTo(asked, '3')), /a number, or/);
-    assert.match(String(answerTo(asked, '1,2')), /a number, or/);
-    assert.match(String(answerTo(asked, '2')), /Whom\?/);
-    assert.deepEqual(answerTo(asked, '2', '1, 2'), {
+    assert.match(questionOf(request).first.text, /Which\?\n {2}1 {2}One: first\n {2}2 {2}Two$/);
+    assert.match(String(answerTo(request, '3')), /a number, or/);
+    assert.match(String(answerTo(request, '1,2')), /a number, or/);
+    assert.match(String(answerTo(request, '2')), /Whom\?/);
+    assert.deepEqual(answerTo(request, '2', '1, 2'), {
       decision: 'allow',
       answers: { 'Which?': 'Two', 'Whom?': 'Ann, Bob' },
     });
-    assert.deepEqual(answerTo(asked, 'neither', '2'), {
+    assert.deepEqual(answerTo(request, 'neither', '2'), {
       decision: 'allow',
       answers: { 'Which?': 'neither', 'Whom?': 'Bob' },
     });
   });
 
   it('of a plan shows all of it, and lets its edits pass too', () => {
-    const asked: ApprovalRequest = {
+    const request: ApprovalRequest = {
       approval_id: 'A',
       kind: 'plan',
       tool: 'ExitPlanMode',
       input: { plan: '# Plan\nmkdir x' },
     };
-    assert.equal(questionOf(asked).first.text, "Claude's plan:\n# Plan\nmkdir x");
-    assert.deepEqual(answerTo(asked, 'y'), { decision: 'allow' });
-    assert.deepEqual(answerTo(asked, 'a'), { decision: 'allow', permission_mode: 'acceptEdits' });
-    assert.deepEqual(answerTo(asked, 'n too much'), { decision: 'deny', message: 'too much' });
-    assert.match(String(answerTo(asked, '?')), /carry it out/);
+    assert.equal(questionOf(request).first.text, "Claude's plan:\n# Plan\nmkdir x");
+    assert.deepEqual(answerTo(request, 'y'), { decision: 'allow' });
+    assert.deepEqual(answerTo(request, 'a'), { decision: 'allow', permission_mode: 'acceptEdits' });
+    assert.deepEqual(answerTo(request, 'n too much'), { decision: 'deny', message: 'too much' });
+    assert.match(String(answerTo(request, '?')), /carry it out/);
   });
 
   it('is asked in its turn, and not when it was answered elsewhere', () => {
     const questions = new Questions();
     for (const id of ['1', '2', '3']) questions.add({ ...bash, approval_id: id });
-    assert.equal(questions.next()?.asked.approval_id, '1');
+    assert.equal(questions.next()?.request.approval_id, '1');
     assert.equal(questions.next(), undefined);
     assert.equal(questions.close('2'), false);
     assert.equal(questions.close('1'), true);
-    assert.equal(questions.next()?.asked.approval_id, '3');
+    assert.equal(questions.next()?.request.approval_id, '3');
   });
 });
 

@@ -81,7 +81,7 @@ export class FakeApi {
   subscribed: Subscribe = { op: 'subscribe', id: '', subjects: [] };
   readonly #server = createServer((request, answer) => void this.#answer(request, answer));
   readonly #sockets = new WebSocketServer({ server: this.#server });
-  readonly #told = new EventEmitter();
+  readonly #changes = new EventEmitter();
   readonly #subscribed = new Set<WebSocket>();
   #seq = 0;
 
@@ -122,7 +122,7 @@ export class FakeApi {
 
   /** Waits until there are so many connections with a subscription. */
   async subscriptions(count: number): Promise<void> {
-    while (this.#subscribed.size < count) await once(this.#told, 'subscribed');
+    while (this.#subscribed.size < count) await once(this.#changes, 'subscribed');
   }
 
   /** Tells all subscribers. */
@@ -131,7 +131,7 @@ export class FakeApi {
   }
 
   async nextSubscription(): Promise<void> {
-    await once(this.#told, 'subscribed');
+    await once(this.#changes, 'subscribed');
   }
 
   event(type: string, data: Record<string, unknown>): EventEnvelope {
@@ -152,13 +152,13 @@ export class FakeApi {
     return this.event('SPAWN_MESSAGE', { attempt: 1, message: { type: 'assistant', message: { content: [block] } } });
   }
 
-  delta(said: string, offset: number, part = 0): SpawnDelta & { subject: string } {
+  delta(written: string, offset: number, part = 0): SpawnDelta & { subject: string } {
     return {
       v: 1,
       type: 'SPAWN_DELTA',
       timestamp: '',
       subject: `ksi.live.task.${TASK}`,
-      data: { task_id: TASK, session_id: SESSION, owner: 'local', attempt: 1, part, offset, text: said },
+      data: { task_id: TASK, session_id: SESSION, owner: 'local', attempt: 1, part, offset, text: written },
     };
   }
 
@@ -170,7 +170,7 @@ export class FakeApi {
     socket.send(JSON.stringify({ op: 'subscribed', id: frame.id, seq: after }));
     this.#subscribed.add(socket);
     socket.once('close', () => this.#subscribed.delete(socket));
-    this.#told.emit('subscribed');
+    this.#changes.emit('subscribed');
     const cut = this.plays.indexOf('break');
     const now = cut === -1 ? this.plays : this.plays.splice(0, cut + 1);
     for (const play of now) {

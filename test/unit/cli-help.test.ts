@@ -84,12 +84,12 @@ describe('a wrong word', () => {
   ];
   for (const [words, answer] of cases)
     it(`is answered with the nearest right one: ksi ${words.join(' ')}`, async () => {
-      let said = '';
+      let output = '';
       const program = await createProgram();
       for (const command of all(program))
-        command.exitOverride().configureOutput({ writeErr: (text) => (said += text) });
+        command.exitOverride().configureOutput({ writeErr: (text) => (output += text) });
       await assert.rejects(program.parseAsync(words, { from: 'user' }));
-      assert.match(said, answer);
+      assert.match(output, answer);
     });
 
   it('is none that is like no other', () => {

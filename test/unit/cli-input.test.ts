@@ -35,7 +35,7 @@ describe('stdin', () => {
     assert.equal(kindIn('"$1" -e "$2" <&-'), 'none');
   });
 
-  const quiet = { notice: () => undefined, asked: false };
+  const quiet = { notice: () => undefined, requested: false };
 
   it('is read as it is, and only as text', async () => {
     assert.equal(await readStdin(Readable.from([Buffer.from('dé'), Buffer.from('jà\n')]), 'data', quiet), 'déjà\n');
@@ -48,18 +48,18 @@ describe('stdin', () => {
 
   it('is not waited for when it is a socket that nobody writes to, unless it was asked for', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
-    const told: string[] = [];
-    const notice = (text: string): void => void told.push(text);
-    const silent = readStdin(new PassThrough(), 'perhaps', { notice, asked: false });
+    const notices: string[] = [];
+    const notice = (text: string): void => void notices.push(text);
+    const silent = readStdin(new PassThrough(), 'perhaps', { notice, requested: false });
     t.mock.timers.tick(3_000);
     assert.equal(await silent, undefined);
-    assert.match(told.join(), /going on without it/);
+    assert.match(notices.join(), /going on without it/);
     const late = new PassThrough();
-    const asked = readStdin(late, 'perhaps', { notice, asked: true });
+    const asked = readStdin(late, 'perhaps', { notice, requested: true });
     t.mock.timers.tick(3_000);
     late.end('late');
     assert.equal(await asked, 'late');
-    assert.match(told.at(-1) ?? '', /waiting for the end/);
+    assert.match(notices.at(-1) ?? '', /waiting for the end/);
   });
 
   it('stands after the words, or where `-` was', () => {

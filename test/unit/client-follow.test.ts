@@ -177,9 +177,9 @@ it('tells of a server that stays away, and goes on with the next event when it i
   const { port } = server.address() as AddressInfo;
   const client = new KsiClient({ url: `http://127.0.0.1:${port}`, token: 'good' });
   const stop = new AbortController();
-  const told: Error[] = [];
+  const errors: Error[] = [];
   const onRetry = (error: Error): void => {
-    if (told.push(error) === 1) void listen(port);
+    if (errors.push(error) === 1) void listen(port);
   };
   const seen: number[] = [];
   for await (const message of client.events({ signal: stop.signal, onRetry })) {
@@ -187,7 +187,7 @@ it('tells of a server that stays away, and goes on with the next event when it i
     if (seen.length === 2) stop.abort();
   }
   assert.deepEqual(seen, [1, 2]);
-  assert.ok(told.length > 0 && told.every((error) => error instanceof KsiUnreachableError));
+  assert.ok(errors.length > 0 && errors.every((error) => error instanceof KsiUnreachableError));
   sockets.close();
   server.close();
   server.closeAllConnections();

@@ -66,15 +66,15 @@ describe('a request whose answer is lost', () => {
       request: object = {},
     ) => {
       const errors: unknown[] = [answered(429), ...more];
-      let asked = 0;
+      let requestCount = 0;
       await repeated(
         async () => {
-          asked += 1;
+          requestCount += 1;
           if (errors.length > 0) throw errors.shift();
         },
         { route: operation, request, options, retries: 2 },
-      ).catch(() => (asked = -asked));
-      return asked;
+      ).catch(() => (requestCount = -requestCount));
+      return requestCount;
     };
     assert.equal(await tries(ROUTES.interrupt), 2);
     assert.equal(await tries(ROUTES.interrupt, {}, [broken]), -2);

@@ -34,7 +34,7 @@ async function contenders(path: string, count: number): Promise<string[]> {
   const children = Array.from({ length: count }, () =>
     spawn(process.execPath, ['--input-type=module', '-e', script, path], { stdio: ['pipe', 'pipe', 'inherit'] }),
   );
-  const said = await Promise.all(
+  const outputs = await Promise.all(
     children.map(async ({ stdout }) => String(((await once(stdout, 'data')) as [Buffer])[0])),
   );
   await Promise.all(
@@ -43,7 +43,7 @@ async function contenders(path: string, count: number): Promise<string[]> {
       return once(child, 'exit');
     }),
   );
-  return said.map((line) => line.trim());
+  return outputs.map((line) => line.trim());
 }
 
 describe('versions of nats-server', () => {
@@ -362,8 +362,8 @@ describe("a cluster's folder", () => {
     const claim = join(folder, 'claim');
     for (const damage of ['', '{"pid":', JSON.stringify({ pid: 1, started: 'long ago', folder: folderId(folder) })]) {
       for (const name of await readdir(folder)) await writeFile(join(folder, name), damage);
-      const said = await contenders(claim, 6);
-      assert.equal(said.filter((line) => line === 'mine').length, 1, said.join(', '));
+      const outputs = await contenders(claim, 6);
+      assert.equal(outputs.filter((line) => line === 'mine').length, 1, outputs.join(', '));
     }
   });
 });

@@ -185,8 +185,8 @@ describe('the copies of a stream', () => {
 
   it('are behind, by the word of the leader', () => {
     const replica = { name: 'n2', current: true, active: 0, peer: '' };
-    const told = (...replicas: object[]): string[] => behind({ cluster: { replicas } } as never);
-    assert.deepEqual(told(replica, { ...replica, current: false, lag: 1_234 }, { ...replica, offline: true }), [
+    const findingsFor = (...replicas: object[]): string[] => behind({ cluster: { replicas } } as never);
+    assert.deepEqual(findingsFor(replica, { ...replica, current: false, lag: 1_234 }, { ...replica, offline: true }), [
       'its replica on n2 is not current, 1,234 entries behind',
       'its replica on n2 is offline',
     ]);

@@ -14,18 +14,18 @@ describe('the statements of the operations', () => {
     it(`${name} names fields that there are`, () => {
       const { path, params, query, body, answers, location, etag, text } = operation;
       assert.deepEqual(pathFields(path), fieldsOf(params));
-      const asked = fieldsOf(requestSchema(operation));
-      assert.equal(asked.length, [params, query, body].flatMap(fieldsOf).length, 'each field has one place');
+      const requestFields = fieldsOf(requestSchema(operation));
+      assert.equal(requestFields.length, [params, query, body].flatMap(fieldsOf).length, 'each field has one place');
       const { 204: _noContent, ...contents } = answers;
       const answered = Object.values(contents).map(fieldsOf);
       assert.ok(Object.keys(answers).length > 0);
       for (const field of pathFields(location ?? '')) assert.ok(answered.at(-1)?.includes(field), `Location: ${field}`);
-      if (etag === true) assert.ok([asked, ...answered].some((fields) => fields.includes('revision')));
-      if (text !== undefined) assert.ok(asked.includes('format'));
+      if (etag === true) assert.ok([requestFields, ...answered].some((fields) => fields.includes('revision')));
+      if (text !== undefined) assert.ok(requestFields.includes('format'));
       if ('audit' in operation && 'target' in operation.audit) {
         const { target = '' } = operation.audit;
         assert.ok(
-          [asked, ...answered].some((fields) => fields.includes(target)),
+          [requestFields, ...answered].some((fields) => fields.includes(target)),
           `the audit's target ${target}`,
         );
       }

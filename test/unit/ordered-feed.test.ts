@@ -161,14 +161,14 @@ describe('an ordered feed', () => {
 
   it('begins anew with a stream that was made anew, and delivers nothing of the one before after that', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.nat(20), fc.nat(20), fc.nat(20), async (before, heard, unheard) => {
+      fc.asyncProperty(fc.nat(20), fc.nat(20), fc.nat(20), async (before, received, missed) => {
         const stream = new Stream();
         const { feed, texts, resets } = feedOf(stream);
         await feed.start('beginning');
         for (let n = 0; n < before; n++) stream.take(stream.publish());
         stream.anew();
-        for (let n = 0; n < heard; n++) stream.take(stream.publish());
-        for (let n = 0; n < unheard; n++) stream.publish();
+        for (let n = 0; n < received; n++) stream.take(stream.publish());
+        for (let n = 0; n < missed; n++) stream.publish();
         await untilCurrent(feed);
         await feed.stop();
         assert.deepEqual(texts, stream.texts);

@@ -87,8 +87,8 @@ describe('the judge of output_schema', () => {
 
   it('refuses no schema because the host has no thread for it', () => {
     const [program, ...args] = [...(ORDINARY_USER?.prefix ?? []), process.execPath, NO_THREAD];
-    const told = execFileSync(program, args, { encoding: 'utf8' });
-    assert.match(told, /^NotValidated: .*; short of threads of the user.*EAGAIN$/m);
+    const output = execFileSync(program, args, { encoding: 'utf8' });
+    assert.match(output, /^NotValidated: .*; short of threads of the user.*EAGAIN$/m);
   });
 
   it('does not let one owner wait for another', async () => {
@@ -109,9 +109,9 @@ describe('a structured output of more than 16 MiB', () => {
   const check = async (body: string) => {
     const large = new LargeValues();
     const line = await large.condense([Buffer.from(`{"structured_output":${body}}`)]);
-    const told = JSON.parse(line.toString()) as Record<string, unknown>;
+    const output = JSON.parse(line.toString()) as Record<string, unknown>;
     const command = { output_schema: verdict, owner: 'local' };
-    return checkOutput(command, { type: 'result', subtype: 'success', ...told }, large);
+    return checkOutput(command, { type: 'result', subtype: 'success', ...output }, large);
   };
   const text = 'x'.repeat(17 * 1_048_576);
 

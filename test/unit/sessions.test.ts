@@ -88,7 +88,7 @@ describe('what a run took', () => {
       { ...state(0.5), modelUsage: { a: { inputTokens: 100, outputTokens: 4 } } },
     ]);
     const meter = new CostMeter('s', before);
-    meter.heard(result(0.75, 150));
+    meter.observe(result(0.75, 150));
     assert.deepEqual(meter.usage(), {
       cost_usd: 0.25,
       input_tokens: 51,
@@ -101,7 +101,7 @@ describe('what a run took', () => {
 
   it('counts the turns of each result, and all else of the last', () => {
     const meter = new CostMeter('s', undefined);
-    for (const each of [result(0.25, 1, 2), result(0.5, 2, 1), result(0, 0, 0)]) meter.heard(each);
+    for (const each of [result(0.25, 1, 2), result(0.5, 2, 1), result(0, 0, 0)]) meter.observe(each);
     assert.deepEqual([cost(meter), meter.usage()?.turns], [0.5, 3]);
   });
 
@@ -115,15 +115,15 @@ describe('what a run took', () => {
   // `/clear`: Claude counts from zero again, and notes the end of the other one late.
   it('adds up the sessions that Claude made of one', () => {
     const meter = new CostMeter('s', state(0.5));
-    meter.heard(result(0.75, 1));
-    meter.heard(result(0.125, 1, 1, 'another'));
+    meter.observe(result(0.75, 1));
+    meter.observe(result(0.125, 1, 1, 'another'));
     meter.entries([state(0.75), state(0.125, 'another')]);
     assert.equal(cost(meter), 0.375);
   });
 
   it('is exact in decimal', () => {
     const meter = new CostMeter('s', state(0.1));
-    meter.heard(result(0.30000000000000004, 1));
+    meter.observe(result(0.30000000000000004, 1));
     assert.equal(cost(meter), 0.2);
     const sum = Array.from({ length: 3 }, () => ({ ...NO_USAGE, cost_usd: 0.0001 })).reduce((a, b) => addUsage(a, b));
     assert.equal(sum.cost_usd, 0.0003);
@@ -131,7 +131,7 @@ describe('what a run took', () => {
 
   it('is unknown as long as Claude says nothing of it', () => {
     const meter = new CostMeter('s', state(0.5));
-    meter.heard({ type: 'result' });
+    meter.observe({ type: 'result' });
     meter.entries([{ type: 'user' }]);
     assert.equal(meter.usage(), undefined);
   });
@@ -232,12 +232,12 @@ describe('the prices of a model', () => {
           costUSD: truth(of),
         },
       });
-    const asked = tokens(100, 300, 2_000, 100);
-    const off = (): number => Math.abs(prices.costOf('m', asked) / truth(asked) - 1);
+    const usage = tokens(100, 300, 2_000, 100);
+    const off = (): number => Math.abs(prices.costOf('m', usage) / truth(usage) - 1);
     for (const mixture of mixtures) learn(mixture);
     const first = off();
     for (let n = 0; n < 20; n++) for (const mixture of mixtures) learn(mixture);
     assert.ok(off() < 0.02 && off() < first, `${off()} after ${first}`);
-    assert.equal(prices.costOf('unknown', asked), 0);
+    assert.equal(prices.costOf('unknown', usage), 0);
   });
 });

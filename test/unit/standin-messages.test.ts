@@ -59,10 +59,10 @@ test('fails as told, with its headers', async () => {
 });
 
 test('hangs until released, and is not held up by a client that goes away', async () => {
-  const gone = new AbortController();
-  const abandoned = post('[[hang]] abandoned', {}, { signal: gone.signal });
+  const disconnected = new AbortController();
+  const abandoned = post('[[hang]] abandoned', {}, { signal: disconnected.signal });
   await standin.waitFor((request) => request.conversation?.prompts[0] === '[[hang]] abandoned');
-  gone.abort();
+  disconnected.abort();
   await assert.rejects(abandoned);
   const held = post('[[hang]] held');
   await standin.waitFor((request) => request.conversation?.prompts[0] === '[[hang]] held');

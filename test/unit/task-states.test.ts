@@ -42,9 +42,9 @@ describe('a run of Claude', () => {
   });
 
   it('may take any time to be read when its process has exited', () => {
-    const gone = after('said', 'output_closed', 'exited');
-    assert.equal(gone, 'gone');
-    assert.equal(LASTS_MS[gone], undefined);
+    const exitedEnding = after('said', 'output_closed', 'exited');
+    assert.equal(exitedEnding, 'gone');
+    assert.equal(LASTS_MS[exitedEnding], undefined);
   });
 
   it('can be stopped in every phase, once', () => {

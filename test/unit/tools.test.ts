@@ -13,7 +13,7 @@ import { TaskFault } from '../../workers/attempt/fault.js';
 import { toolsFor } from '../../workers/attempt/tools.js';
 
 describe('tool rules', () => {
-  for (const [allowed, asked, expected] of [
+  for (const [allowed, requested, expected] of [
     ['Bash', 'Bash', true],
     ['Bash', 'Bash(rm -rf /)', true],
     ['Bash(git:*)', 'Bash(git:*)', true],
@@ -37,8 +37,8 @@ describe('tool rules', () => {
     ['Edit', 'Edit(/src/**)', true],
     ['Edit(/src/**)', 'Edit(/**)', false],
   ] as const)
-    it(`${allowed} ${expected ? 'covers' : 'does not cover'} ${asked}`, () =>
-      assert.equal(covers(parseRule(allowed), parseRule(asked)), expected));
+    it(`${allowed} ${expected ? 'covers' : 'does not cover'} ${requested}`, () =>
+      assert.equal(covers(parseRule(allowed), parseRule(requested)), expected));
 });
 
 const POLICY: ToolPolicy = {
@@ -173,7 +173,7 @@ describe("the operator's file", () => {
 
   it('must be readable and valid at the start', () => {
     assert.throws(() => toolPolicyFile(file, log), ConfigError);
-    for (const [text, told] of [
+    for (const [text, expectedText] of [
       ['{', /JSON/],
       ['{"allowed":[]}', /allowed/],
       ['{"allow":["Bash,Read"]}', /allow/],
@@ -181,7 +181,7 @@ describe("the operator's file", () => {
       ['{"allow":["Bash(a*b)"]}', /can only be Bash\(words:\*\)/],
     ] as const) {
       writeFileSync(file, text);
-      assert.throws(() => toolPolicyFile(file, log), { name: 'ConfigError', message: told }, text);
+      assert.throws(() => toolPolicyFile(file, log), { name: 'ConfigError', message: expectedText }, text);
     }
   });
 

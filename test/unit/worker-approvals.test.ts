@@ -11,12 +11,12 @@ const ID = '0190a0a0-0000-7000-8000-000000000001';
 
 /** Approvals, what they told, and the timers that run. */
 function made(options: Partial<ApprovalsOptions> = {}) {
-  const told: string[] = [];
+  const published: string[] = [];
   const timers = new Set<() => void>();
   const events: ApprovalsOptions['events'] = {
-    approvalRequested: ({ approval_id: id }) => void told.push(`requested ${id}`),
+    approvalRequested: ({ approval_id: id }) => void published.push(`requested ${id}`),
     approvalResolved: ({ decision }) => {
-      told.push(decision);
+      published.push(decision);
       return Promise.resolve();
     },
   };
@@ -37,12 +37,12 @@ function made(options: Partial<ApprovalsOptions> = {}) {
     clock,
     tools,
     redaction,
-    plan: { shown: () => undefined },
+    plan: { planText: () => undefined },
     ...options,
   });
   const ask = (signal: AbortSignal, tool = 'Bash', input: Record<string, unknown> = { command: 'ls' }) =>
     approvals.ask(tool, input, { signal, toolUseID: 't', requestId: 'r' });
-  return { approvals, ask, told, timers };
+  return { approvals, ask, told: published, timers };
 }
 
 const fenced = {
@@ -55,12 +55,12 @@ describe('approvals of an attempt', () => {
     const plan = new PlanTracker();
     plan.mayLieIn('/config');
     const say = (text: string, more: object = {}): void =>
-      plan.heard({ type: 'assistant', message: { content: [{ type: 'text', text }] }, ...more });
+      plan.observe({ type: 'assistant', message: { content: [{ type: 'text', text }] }, ...more });
     say('the plan');
     say('of a subagent', { parent_tool_use_id: 'toolu_1' });
-    plan.heard({ type: 'user', tool_use_result: { filePath: '/config/plans/../x', content: 'elsewhere' } });
-    assert.equal(plan.shown({}), 'the plan');
-    assert.equal(plan.shown({ plan: 'from its file' }), 'from its file');
+    plan.observe({ type: 'user', tool_use_result: { filePath: '/config/plans/../x', content: 'elsewhere' } });
+    assert.equal(plan.planText({}), 'the plan');
+    assert.equal(plan.planText({ plan: 'from its file' }), 'from its file');
     assert.equal(plan.written, undefined);
   });
 
@@ -70,7 +70,7 @@ describe('approvals of an attempt', () => {
     plan.mayLieIn('/config');
     const hear = async (done: object): Promise<void> => {
       const line = await large.condense([Buffer.from(JSON.stringify({ type: 'user', tool_use_result: done }))]);
-      plan.heard(JSON.parse(line.toString()) as ClaudeMessage);
+      plan.observe(JSON.parse(line.toString()) as ClaudeMessage);
     };
     const filePath = '/config/plans/plan.md';
     const text = 'x'.repeat(5 * 1_048_576);
@@ -80,50 +80,50 @@ describe('approvals of an attempt', () => {
   });
 
   it('ask nobody about a plan that there is not', async () => {
-    const { ask, told } = made();
+    const { ask, told: published } = made();
     const result = await ask(new AbortController().signal, 'ExitPlanMode', {});
     assert.ok(result?.behavior === 'deny');
     assert.match(result.message, /plan file/);
-    assert.deepEqual(told, []);
+    assert.deepEqual(published, []);
   });
 
   it('are withdrawn with their turn, also when that was over before they were asked', async () => {
-    const { ask, told, timers } = made();
+    const { ask, told: published, timers } = made();
     const turn = new AbortController();
-    const asked = ask(turn.signal);
+    const answer = ask(turn.signal);
     turn.abort();
-    assert.equal((await asked)?.behavior, 'deny');
+    assert.equal((await answer)?.behavior, 'deny');
     assert.equal((await ask(turn.signal))?.behavior, 'deny');
-    assert.deepEqual(told, [`requested ${ID}.1.1`, 'withdrawn', `requested ${ID}.1.2`, 'withdrawn']);
+    assert.deepEqual(published, [`requested ${ID}.1.1`, 'withdrawn', `requested ${ID}.1.2`, 'withdrawn']);
     assert.equal(timers.size, 0);
   });
 
   it('hold to the rules only what a person has changed', async () => {
-    const { approvals, ask, told } = made();
-    const asked = ask(new AbortController().signal);
+    const { approvals, ask, told: published } = made();
+    const answer = ask(new AbortController().signal);
     const edited = await approvals.answer(`${ID}.1.1`, { decision: 'allow', input: { command: 'rm x' } }, 'ann');
     assert.deepEqual(edited, { ok: false, error: 'not_allowed', why: 'not so' });
     const same = await approvals.answer(`${ID}.1.1`, { decision: 'allow', input: { command: 'ls' } }, 'ann');
     assert.deepEqual(same, { ok: true });
-    assert.deepEqual(await asked, { behavior: 'allow', updatedInput: { command: 'ls' } });
-    assert.deepEqual(told.slice(1), ['allow']);
+    assert.deepEqual(await answer, { behavior: 'allow', updatedInput: { command: 'ls' } });
+    assert.deepEqual(published.slice(1), ['allow']);
   });
 
   it('take for an answer only what is one', async () => {
     const tools = { editFault: () => undefined };
-    const { approvals, ask, told } = made({ tools });
+    const { approvals, ask, told: published } = made({ tools });
     const questions = [{ question: 'Which fruit?' }, { question: 'How many?' }];
-    const asked = ask(new AbortController().signal, 'AskUserQuestion', { questions });
+    const answer = ask(new AbortController().signal, 'AskUserQuestion', { questions });
     const id = `${ID}.1.1`;
     for (const answers of [undefined, {}, { 'Which?': 'Plum' }, { 'Which fruit?': 'Plum', more: 'x' }]) {
       const given = await approvals.answer(id, { decision: 'allow', ...(answers && { answers }) }, 'ann');
       assert.ok(!given.ok && given.error === 'no_answer', JSON.stringify(answers));
       assert.match(given.why ?? '', /Asked is "Which fruit\?", "How many\?"/);
     }
-    assert.equal(told.length, 1);
+    assert.equal(published.length, 1);
     const answers = { 'Which fruit?': 'Plum' };
     assert.deepEqual(await approvals.answer(id, { decision: 'allow', answers }, 'ann'), { ok: true });
-    assert.deepEqual(await asked, { behavior: 'allow', updatedInput: { questions, answers } });
+    assert.deepEqual(await answer, { behavior: 'allow', updatedInput: { questions, answers } });
     const tool = ask(new AbortController().signal);
     assert.ok(!(await approvals.answer(`${ID}.1.2`, { decision: 'allow', answers }, 'ann')).ok);
     await approvals.answer(`${ID}.1.2`, { decision: 'deny' }, 'ann');
@@ -134,9 +134,9 @@ describe('approvals of an attempt', () => {
   it('end quietly with an attempt that may tell nothing more', async () => {
     const { ask, timers } = made({ events: fenced });
     const turn = new AbortController();
-    const asked = ask(turn.signal);
+    const answer = ask(turn.signal);
     turn.abort();
-    assert.equal((await asked)?.behavior, 'deny');
+    assert.equal((await answer)?.behavior, 'deny');
     const late = ask(new AbortController().signal);
     for (const expire of timers) expire();
     assert.equal((await late)?.behavior, 'deny');

@@ -56,7 +56,7 @@ describe('what is to be run as claude', () => {
   });
 
   it('fails to start inside its containment with the reason too', () => {
-    const said = (stderr: string, code: number, stdout = ''): ReturnType<typeof startOf> => {
+    const failureFor = (stderr: string, code: number, stdout = ''): ReturnType<typeof startOf> => {
       const [stderrTail, stdoutTail] = [stderr, stdout].map((text) => {
         const tail = new OutputTail();
         tail.add(Buffer.from(text));
@@ -70,7 +70,7 @@ describe('what is to be run as claude', () => {
       ['sh: 1: /x/claude: Exec format error\n', 126],
       ['/x/claude: 1: ELF: not found\n', 127],
     ] as const)
-      assert.deepEqual(said(stderr, code).spawnError?.message, stderr.trim());
+      assert.deepEqual(failureFor(stderr, code).spawnError?.message, stderr.trim());
     for (const [stderr, short] of [
       ['bwrap: Creating new namespace failed: Resource temporarily unavailable\n', /ulimit -u/],
       ['sh: 1: Cannot fork\n', /ulimit -u/],
@@ -78,10 +78,10 @@ describe('what is to be run as claude', () => {
       ['unshare: unshare failed: Cannot allocate memory\n', /memory/],
       ['bwrap: open /proc: Too many open files\n', /ulimit -n/],
     ] as const)
-      assert.match(said(stderr, 1).shortOf ?? '', short);
-    assert.deepEqual(said('env: something\n', 1), {});
-    assert.deepEqual(said('sh: 1: x: not found\n', 127, '{"type":"system"}'), {}, 'Claude had begun');
-    assert.deepEqual(said('Cannot allocate memory\n', 1), {}, 'Claude said so, not what contains it');
+      assert.match(failureFor(stderr, 1).shortage ?? '', short);
+    assert.deepEqual(failureFor('env: something\n', 1), {});
+    assert.deepEqual(failureFor('sh: 1: x: not found\n', 127, '{"type":"system"}'), {}, 'Claude had begun');
+    assert.deepEqual(failureFor('Cannot allocate memory\n', 1), {}, 'Claude said so, not what contains it');
   });
 
   it('the messages are those of the programs of this machine', { skip: process.platform !== 'linux' }, async () => {

@@ -97,8 +97,8 @@ describe('what Claude is told', () => {
     input.say('since');
     input.sayAgain(['first', 'second']);
     input.end();
-    const told: unknown[] = [];
-    for await (const { message } of input.messages()) told.push(message.content);
-    assert.deepEqual(told, ['prompt', 'first', 'second', 'since']);
+    const published: unknown[] = [];
+    for await (const { message } of input.messages()) published.push(message.content);
+    assert.deepEqual(published, ['prompt', 'first', 'second', 'since']);
   });
 });

@@ -37,7 +37,7 @@ const TABLE: readonly [string, Partial<ClaudeEnding>, string][] = [
     { result: result({}), unchecked: 'the validation took longer than 20 s' },
     'output_unchecked',
   ],
-  ['an answer that the host had no thread to check', { result: result({}), shortOf: 'threads' }, 'host_unable'],
+  ['an answer that the host had no thread to check', { result: result({}), shortage: 'threads' }, 'host_unable'],
   [
     'no answer that fits its schema, in all of its tries',
     { result: failed({ subtype: 'error_max_structured_output_retries', errors: ['5 attempts'] }) },

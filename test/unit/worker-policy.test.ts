@@ -114,10 +114,10 @@ describe('IdleWatch', () => {
     let idle = 0;
     const watch = new IdleWatch(100, () => (idle += 1));
     mock.timers.tick(99);
-    void watch.heard(undefined);
+    void watch.onOutput(undefined);
     mock.timers.tick(99);
     let open = (): void => undefined;
-    const gated = watch.heard(new Promise((resolve) => (open = resolve)));
+    const gated = watch.onOutput(new Promise((resolve) => (open = resolve)));
     mock.timers.tick(1_000);
     assert.equal(idle, 0);
     open();

@@ -20,14 +20,14 @@ describe('workspaces', () => {
   symlinkSync(root, join(base, 'link'));
   const workspaces = new Workspaces(`site=${root},link=${join(base, 'link')},gone=${join(base, 'gone')}`);
 
-  for (const [asked, path] of [
+  for (const [requested, path] of [
     ['site', root],
     ['site/docs', join(root, 'docs')],
     ['site/docs/a b', join(root, 'docs', 'a b')],
     // The operator may name a link; what lies below it is another matter.
     ['link/docs', join(root, 'docs')],
   ] as const)
-    it(`finds ${asked}`, async () => assert.deepEqual(await workspaces.find(asked), { kind: 'found', path }));
+    it(`finds ${requested}`, async () => assert.deepEqual(await workspaces.find(requested), { kind: 'found', path }));
 
   for (const [named, name] of [
     ['site/docs', 'site/docs'],
@@ -46,7 +46,7 @@ describe('workspaces', () => {
       assert.equal(await overlapping.outermost('site2/docs'), 'site/docs');
     });
 
-  for (const asked of [
+  for (const requested of [
     'other',
     'site/none',
     'site/file',
@@ -66,7 +66,8 @@ describe('workspaces', () => {
     'site/%2e%2e',
     '',
   ])
-    it(`refuses ${JSON.stringify(asked)}`, async () => assert.equal((await workspaces.find(asked)).kind, 'refused'));
+    it(`refuses ${JSON.stringify(requested)}`, async () =>
+      assert.equal((await workspaces.find(requested)).kind, 'refused'));
 
   it('tells a root that is not on this host from a folder that is not there', async () => {
     assert.equal((await workspaces.find('gone')).kind, 'absent');
@@ -110,11 +111,11 @@ describe('workspaces', () => {
     });
 
     it('cannot be changed, nor left', async () => {
-      for (const [asked, bound] of [
+      for (const [requested, bound] of [
         ['site/docs', 'site'],
         ['site', undefined],
       ] as const)
-        await assert.rejects(folderOf(task(asked), transcript(bound), true, { own, workspaces }), {
+        await assert.rejects(folderOf(task(requested), transcript(bound), true, { own, workspaces }), {
           code: 'workspace_mismatch',
         });
       await assert.rejects(folderOf(task('site/out'), transcript(), false, { own, workspaces }), {

@@ -52,8 +52,8 @@ export class AgentTools {
         message: `A task may send messages, set values and spawn tasks at most ${MAX_TOOL_CALLS} times. Finish with the tools that read.`,
       };
     if (tool !== 'task_spawn' && tool !== 'task_wait') return this.#ask(tool, input);
-    const { wait_s: asked, ...rest } = input;
-    const waitS = typeof asked === 'number' ? asked : DEFAULT_WAIT_S[tool];
+    const { wait_s: requestedWait, ...rest } = input;
+    const waitS = typeof requestedWait === 'number' ? requestedWait : DEFAULT_WAIT_S[tool];
     if (waitS > MAX_WAIT_S) return this.#ask(tool, input);
     if (waitS === 0) return this.#waiting(tool, rest, 0);
     const waited = this.#onWait();

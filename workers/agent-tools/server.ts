@@ -29,8 +29,8 @@ export async function agentToolServer(
   instance.server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: tools.map(described) }));
   instance.server.setRequestHandler(CallToolRequestSchema, async ({ params: { name, arguments: input = {} } }) =>
     isAgentTool(name) && tools.includes(name)
-      ? said(await agentTools.do(name, input))
-      : said({ ok: false, code: 'not_found', message: `There is no tool ${name}.` }),
+      ? toToolResult(await agentTools.do(name, input))
+      : toToolResult({ ok: false, code: 'not_found', message: `There is no tool ${name}.` }),
   );
   return { type: 'sdk', name: AGENT_TOOL_SERVER, instance, timeout: TOOL_TIMEOUT_MS };
 }
@@ -47,7 +47,7 @@ const described = (name: AgentToolName) => {
   };
 };
 
-const said = (answer: AgentToolAnswer) => ({
+const toToolResult = (answer: AgentToolAnswer) => ({
   content: [
     { type: 'text' as const, text: answer.ok ? JSON.stringify(answer.result) : `${answer.code}: ${answer.message}` },
   ],

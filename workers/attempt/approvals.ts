@@ -25,7 +25,7 @@ export interface ApprovalsOptions {
   readonly clock: Pick<Clock, 'now' | 'after'>;
   readonly tools: Pick<ClaudeTools, 'editFault'>;
   readonly redaction: Pick<Redaction, 'in'>;
-  readonly plan: Pick<PlanTracker, 'shown'>;
+  readonly plan: Pick<PlanTracker, 'planText'>;
 }
 
 /** Denial of ExitPlanMode when there is no plan to show. */
@@ -39,7 +39,7 @@ export class Approvals {
   readonly #options: ApprovalsOptions;
   readonly #pending = new Map<string, Pending>();
   readonly #answered = new Set<string>();
-  #asked = 0;
+  #requests = 0;
 
   constructor(options: ApprovalsOptions) {
     this.#options = options;
@@ -48,16 +48,16 @@ export class Approvals {
   /** Publishes an approval request and waits for the answer until the timeout. */
   readonly ask: CanUseTool = (tool, input, { signal, title, description, decisionReason }) => {
     const { taskId, attempt, timeoutMs, events, clock, redaction, plan } = this.#options;
-    const shown = tool === EXIT_PLAN ? plan.shown(input) : undefined;
-    if (tool === EXIT_PLAN && shown === undefined) return Promise.resolve(deny(NO_PLAN));
-    const id = `${taskId}.${attempt}.${++this.#asked}`;
-    const said = title ?? description;
+    const planText = tool === EXIT_PLAN ? plan.planText(input) : undefined;
+    if (tool === EXIT_PLAN && planText === undefined) return Promise.resolve(deny(NO_PLAN));
+    const id = `${taskId}.${attempt}.${++this.#requests}`;
+    const summary = title ?? description;
     events.approvalRequested({
       approval_id: id,
       kind: KINDS[tool] ?? 'tool',
       tool,
-      input: redaction.in(shown === undefined ? input : { ...input, plan: shown }),
-      ...(said === undefined ? {} : { title: redaction.in(said) }),
+      input: redaction.in(planText === undefined ? input : { ...input, plan: planText }),
+      ...(summary === undefined ? {} : { title: redaction.in(summary) }),
       ...(decisionReason === undefined ? {} : { reason: redaction.in(decisionReason) }),
       expires_at: new Date(clock.now() + timeoutMs).toISOString(),
     });

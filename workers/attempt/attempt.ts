@@ -162,7 +162,7 @@ export class Attempt {
     this.#input.sayAgain(await earlierInputs(this.#options));
     const signal = AbortSignal.any([lease.signal, context.shutdown, this.#stop.signal]);
     const options = queryOptions({
-      asked: { ...command, ...(budgetUsd === undefined ? {} : { budget_usd: budgetUsd }) },
+      requested: { ...command, ...(budgetUsd === undefined ? {} : { budget_usd: budgetUsd }) },
       defaultModel: context.model,
       tools,
       mcpConfig: servers.file,
@@ -215,9 +215,9 @@ export class Attempt {
   #listeners(): Pick<ClaudeRun, 'onSaid' | 'onMessage' | 'onText' | 'onWarmRefused' | 'gate'> {
     const { context, events } = this.#options;
     return {
-      onSaid: (message) => this.#cost?.heard(message),
+      onSaid: (message) => this.#cost?.observe(message),
       onMessage: (message) => {
-        this.#plan.heard(message);
+        this.#plan.observe(message);
         this.#live.complete(message);
         events.message(message, this.#cost?.usage());
       },
@@ -236,14 +236,14 @@ export class Attempt {
       ...ended,
       result,
       ...checked,
-      shortOf: ended.shortOf ?? checked.shortOf,
+      shortage: ended.shortage ?? checked.shortage,
       limitResetsAt: plausibleReset(ended.limitResetsAt, now),
       stopped: faultOf(this.#stop.signal),
       interrupted: this.#interrupt.signal.aborted,
     };
     const outcome = outcomeOf(ending);
-    if (ending.shortOf === undefined) context.shortages.over();
-    else context.shortages.met(ending.shortOf);
+    if (ending.shortage === undefined) context.shortages.over();
+    else context.shortages.record(ending.shortage);
     const limitedUntil = limitOf(outcome, ending, now);
     if (limitedUntil !== undefined) context.onUsageLimit(limitedUntil);
     return { ...outcome, usage: this.#cost?.usage() };
@@ -251,8 +251,8 @@ export class Attempt {
 
   #failed(error: unknown): Outcome {
     const { shortages, log } = this.#options.context;
-    const { code, what, shortOf } = failureOf(error);
-    if (shortOf !== undefined) shortages.met(shortOf);
+    const { code, what, shortage } = failureOf(error);
+    if (shortage !== undefined) shortages.record(shortage);
     if (code === 'internal') log.error({ err: error }, 'running Claude failed');
     return { kind: 'failed', error: taskError(code, what), usage: this.#cost?.usage() };
   }

@@ -14,7 +14,7 @@ const SLICE_BYTES = 1_048_576;
 const TRIES_MS = [5_000, 20_000] as const;
 const PAUSE_MS = 1_000;
 
-type Checked = Pick<ClaudeEnding, 'mismatches' | 'unchecked' | 'shortOf'>;
+type Checked = Pick<ClaudeEnding, 'mismatches' | 'unchecked' | 'shortage'>;
 
 /**
  * Checks the answer in a result against the task's schema, in a thread. Claude has already checked structured output, but it may answer in
@@ -43,8 +43,8 @@ export async function checkOutput(
     }
   }
   if (bytes > MAX_ENFORCED_BYTES) return {};
-  const shortOf = shortageOf(fault);
-  return shortOf === undefined ? { unchecked: fault?.message } : { shortOf };
+  const shortage = shortageOf(fault);
+  return shortage === undefined ? { unchecked: fault?.message } : { shortage };
 }
 
 /** Copies the pieces to shared memory, so that the thread needs no copy of its own. Yields to other work in between. */

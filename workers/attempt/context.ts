@@ -54,7 +54,7 @@ export interface WorkerContext {
   readonly random: () => number;
   readonly journal: Journal;
   readonly exclusiveRun: ExclusiveRun;
-  readonly shortages: Pick<ResourceShortages, 'met' | 'over'>;
+  readonly shortages: Pick<ResourceShortages, 'record' | 'over'>;
   /** Releases an attempt's slot while it waits for another task. @returns takes the slot back. */
   readonly lend: (slot: number) => () => void;
   /** The working folder of a session that has no workspace. @throws {NotRemoved} */

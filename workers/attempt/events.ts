@@ -103,8 +103,8 @@ export class AttemptEvents {
   /** Publishes a user message. Resolves when it is stored. @returns false after the attempt's end. @throws as `outcome`. */
   async input(text: string, by: string | undefined): Promise<boolean> {
     if (this.#ended) return false;
-    const said = defined({ ...this.#uncounted(), text, by });
-    this.#tell('SPAWN_INPUT', SUBJECT.taskInput(this.#options.identity.task_id), said);
+    const eventData = defined({ ...this.#uncounted(), text, by });
+    this.#tell('SPAWN_INPUT', SUBJECT.taskInput(this.#options.identity.task_id), eventData);
     await this.#outbox.drained();
     return true;
   }

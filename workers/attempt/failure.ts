@@ -9,15 +9,15 @@ export interface Failure {
   /** The specifics of this case. */
   readonly what: string;
   /** The resource that the host is short of. */
-  readonly shortOf?: string;
+  readonly shortage?: string;
 }
 
 /** Maps an error thrown by an attempt to the task's error. Unknown errors become `internal`. Pure. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof TaskFault) return { code: error.code, what: error.message };
   if (error instanceof NotRemoved) return { code: 'host_unable', what: error.message };
-  const shortOf = shortageOf(error);
-  if (shortOf !== undefined) return { code: 'host_unable', what: `it is short of ${shortOf}`, shortOf };
+  const shortage = shortageOf(error);
+  if (shortage !== undefined) return { code: 'host_unable', what: `it is short of ${shortage}`, shortage };
   if (error instanceof FolderMoved) return { code: 'workspace_unavailable', what: error.message };
   return { code: 'internal', what: error instanceof Error ? error.message : String(error) };
 }

@@ -13,20 +13,20 @@ export interface SessionFolder {
 /**
  * The session's folder on this host. The session's first attempt binds it to a workspace, and all later attempts use that one.
  * No two attempts of a session run at once.
- * @param begun the session has a transcript.
+ * @sessionExists sessionExists the session has a transcript.
  * @param folders.own prepares the session's own folder.
  * @throws {TaskFault} workspace_mismatch, workspace_unavailable. @throws {BrokerError}
  */
 export async function folderOf(
-  { workspace: asked }: Pick<SpawnCommand, 'workspace'>,
+  { workspace: requested }: Pick<SpawnCommand, 'workspace'>,
   transcript: Pick<Transcript, 'workspace' | 'bind'>,
-  begun: boolean,
+  sessionExists: boolean,
   { own, workspaces }: { own: () => Promise<string>; workspaces: Pick<Workspaces, 'find'> },
 ): Promise<SessionFolder> {
   const bound = await boundOf(transcript);
-  if (asked !== undefined && asked !== bound && (bound !== undefined || begun))
-    throw new TaskFault('workspace_mismatch', `it began in ${bound ?? 'a folder of its own'}, and not in ${asked}`);
-  const workspace = bound ?? asked;
+  if (requested !== undefined && requested !== bound && (bound !== undefined || sessionExists))
+    throw new TaskFault('workspace_mismatch', `it began in ${bound ?? 'a folder of its own'}, and not in ${requested}`);
+  const workspace = bound ?? requested;
   if (workspace === undefined) return { path: await own(), workspace };
   const found = await workspaces.find(workspace);
   if (found.kind !== 'found') throw new TaskFault('workspace_unavailable', found.why);

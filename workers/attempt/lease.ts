@@ -38,7 +38,7 @@ export class Lease {
   #confirmed: number;
   #deadline: number;
   /** When the unconfirmed renewal was first requested. */
-  #asked: number | undefined;
+  #requestedAt: number | undefined;
   #stopped = false;
   #renewing: Promise<void> = Promise.resolve();
 
@@ -118,7 +118,7 @@ export class Lease {
   async #renew(): Promise<void> {
     const { broker, delivery, log } = this.#options;
     const sentAt = this.#clock.monotonic();
-    this.#asked ??= sentAt;
+    this.#requestedAt ??= sentAt;
     try {
       // Read first: a renewal after a takeover would extend the successor's lease.
       if (!this.#own.has((await lastState(broker, this.#taskId)).id)) return this.#lose('fenced');
@@ -132,7 +132,7 @@ export class Lease {
       );
       return this.#renewAfter(Math.min(500, this.#interval / 2));
     }
-    this.#asked = undefined;
+    this.#requestedAt = undefined;
     this.#extended(sentAt);
     this.#renewAfter(this.#interval - (this.#clock.monotonic() - sentAt));
   }
@@ -155,7 +155,7 @@ export class Lease {
   /** A late timer shows that this process was suspended: the broker is not the cause. */
   #whyOver(): StopReason {
     const onTime = this.#clock.monotonic() - this.#deadline < LATE_MS;
-    return onTime && this.#asked !== undefined ? 'broker_lost' : 'lease_lost';
+    return onTime && this.#requestedAt !== undefined ? 'broker_lost' : 'lease_lost';
   }
 
   #lose(reason: StopReason): void {

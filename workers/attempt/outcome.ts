@@ -61,8 +61,8 @@ const interruptedOr = (verdict: Verdict | undefined, { interrupted }: ClaudeEndi
   verdict !== undefined && interrupted === true ? { code: 'claude_interrupted', what: '' } : verdict;
 
 function verdictOf(ending: ClaudeEnding): Verdict | undefined {
-  const { shortOf, spawnError, transcriptError, refusedStatus, result, unfinished, stopped } = ending;
-  if (shortOf !== undefined) return { code: 'host_unable', what: `it is short of ${shortOf}` };
+  const { shortage, spawnError, transcriptError, refusedStatus, result, unfinished, stopped } = ending;
+  if (shortage !== undefined) return { code: 'host_unable', what: `it is short of ${shortage}` };
   if (spawnError !== undefined) return { code: 'claude_not_found', what: `${spawnError.path}: ${spawnError.message}` };
   if (stopped !== undefined && (result === undefined || unfinished === true)) return STOPPED[stopped];
   // Before the result: an answer whose transcript is lost would leave its session with a gap.

@@ -28,7 +28,7 @@ export class PlanTracker {
   }
 
   /** Receives each complete message of Claude's stream. */
-  heard(message: ClaudeMessage): void {
+  observe(message: ClaudeMessage): void {
     if (typeof message['parent_tool_use_id'] === 'string') return;
     const { tool_use_result: result } = message;
     if (isRecord(result)) this.#written = this.#after(result) ?? this.#written;
@@ -38,7 +38,7 @@ export class PlanTracker {
   }
 
   /** The plan that a person is asked to approve: the tool's input, or else Claude's last text. */
-  shown(input: Readonly<Record<string, unknown>>): string | undefined {
+  planText(input: Readonly<Record<string, unknown>>): string | undefined {
     const { plan } = input;
     if (typeof plan === 'string' && plan.trim() !== '') return plan;
     return this.#lastText === '' ? undefined : this.#lastText;

@@ -17,11 +17,11 @@ export function answerFault(
   if (decision === 'deny') return undefined;
   if (tool !== QUESTION) return answers === undefined ? undefined : `are for questions, and this asks to use ${tool}`;
   const given = Object.keys(answers ?? (edited?.['answers'] as object | undefined) ?? {});
-  const asked = textsOf((edited ?? input)['questions']);
-  const unknown = given.find((text) => !asked.includes(text));
+  const questionTexts = textsOf((edited ?? input)['questions']);
+  const unknown = given.find((text) => !questionTexts.includes(text));
   if (given.length > 0 && unknown === undefined) return undefined;
   const why = unknown === undefined ? 'are missing' : `answer ${JSON.stringify(unknown)}, which is not asked`;
-  return `${why}. Asked is ${asked.map((text) => JSON.stringify(text)).join(', ')}`;
+  return `${why}. Asked is ${questionTexts.map((text) => JSON.stringify(text)).join(', ')}`;
 }
 
 const textsOf = (questions: unknown): string[] =>

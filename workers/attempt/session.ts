@@ -47,8 +47,8 @@ export async function openSession(
       if (writable !== undefined) context.worktrees.note(sessionId, writable, entries);
     },
   });
-  const begun = await transcript.exists();
-  const { path: cwd, workspace } = await folderOf(command, transcript, begun, {
+  const exists = await transcript.exists();
+  const { path: cwd, workspace } = await folderOf(command, transcript, exists, {
     own: () => context.sessionFolder(sessionId, signal),
     workspaces: context.workspaces,
   });
@@ -56,7 +56,7 @@ export async function openSession(
   if (readOnly && context.launcher.kind !== 'sandbox')
     throw new TaskFault('workspace_unavailable', 'only a worker with a sandbox can make it read-only');
   if (workspace !== undefined && !readOnly) writable = cwd;
-  const resume = begun || (await fork(options, transcript, cwd));
+  const resume = exists || (await fork(options, transcript, cwd));
   const costState = costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []);
   return { transcript, cwd, workspace, readOnly, resume, costState };
 }

@@ -13,7 +13,7 @@ export class BackgroundWork {
   #tasks: readonly Task[] = [];
 
   /** @returns whether the message was about background work. */
-  heard({ type, subtype, tasks }: ClaudeMessage): boolean {
+  observe({ type, subtype, tasks }: ClaudeMessage): boolean {
     if (type !== 'system' || subtype !== 'background_tasks_changed') return false;
     // The message lists all current tasks.
     this.#tasks = (Array.isArray(tasks) ? tasks : []).map(taskOf);

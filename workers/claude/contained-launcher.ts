@@ -13,7 +13,7 @@ const RUN_VARIABLE = 'KSI_RUN_ID';
 export interface ContainedInvocation extends Invocation {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Call it with the process group once the program runs. @returns call it when the program has ended. */
-  begun(group: number): () => void;
+  started(group: number): () => void;
 }
 
 /** The folders of a run. */
@@ -54,7 +54,7 @@ export class ContainedLauncher {
     return {
       ...this.#containment.wrap(invocation, { ...this.#hiding, ...place }),
       env: { ...env, [WORKER_VARIABLE]: this.#workerId, [RUN_VARIABLE]: run },
-      begun: (group) => {
+      started: (group) => {
         this.#guard?.begin(group);
         return () => this.#guard?.end(group, `${RUN_VARIABLE}=${run}`);
       },

@@ -29,7 +29,7 @@ export class CostMeter {
   readonly #before: Sums;
   readonly #prices: ModelPrices;
   readonly #sessions = new Map<string, Sums>();
-  readonly #said = new ReportedUsage();
+  readonly #reported = new ReportedUsage();
   #turns = 0;
 
   /**
@@ -44,9 +44,9 @@ export class CostMeter {
   }
 
   /** Receives each message of Claude's stream. Several results of a run may report the same sums. */
-  heard(message: ClaudeMessage): void {
+  observe(message: ClaudeMessage): void {
     if (message.type !== 'result') {
-      this.#said.add(message);
+      this.#reported.add(message);
       return;
     }
     // Unlike all other figures, this one is only for the last turn.
@@ -62,7 +62,7 @@ export class CostMeter {
 
   /** Undefined: Claude has reported no usage. */
   usage(): Usage | undefined {
-    const missing = this.#said.missing(this.#prices);
+    const missing = this.#reported.missing(this.#prices);
     if (missing === undefined) return this.#summed();
     return { ...addUsage(this.#summed() ?? NO_USAGE, { ...missing, turns: 0 }), estimated: true };
   }
@@ -85,7 +85,7 @@ export class CostMeter {
     this.#sessions.set(id, now);
     this.#prices.learn(models['modelUsage']);
     // A late cost state that repeats known sums does not include the messages since.
-    if (models.type === 'result' || !isDeepStrictEqual(now, before)) this.#said.cover(id);
+    if (models.type === 'result' || !isDeepStrictEqual(now, before)) this.#reported.cover(id);
   }
 }
 

@@ -29,7 +29,7 @@ export interface ClaudeEnding {
   /** The limit that the run exceeded. */
   readonly stopped?: 'timeout' | 'idle' | 'memory' | 'output' | undefined;
   /** The resource shortage that prevented the run. */
-  readonly shortOf?: string | undefined;
+  readonly shortage?: string | undefined;
   /** Why the process could not be started. */
   readonly spawnError?: { readonly code: string; readonly message: string; readonly path: string } | undefined;
   readonly exit?: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined;

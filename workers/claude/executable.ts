@@ -23,7 +23,9 @@ class NoProgram extends Error {
  * try to run a broken file as a script.
  * @returns undefined: no fault was found.
  */
-export async function executableFault(path: string): Promise<Pick<ClaudeEnding, 'spawnError' | 'shortOf'> | undefined> {
+export async function executableFault(
+  path: string,
+): Promise<Pick<ClaudeEnding, 'spawnError' | 'shortage'> | undefined> {
   try {
     if ((await stat(path)).isDirectory()) throw new NoProgram('EISDIR', 'it is a folder');
     // A script is run by node and need not be executable itself.
@@ -31,8 +33,8 @@ export async function executableFault(path: string): Promise<Pick<ClaudeEnding, 
     else await checkProgram(path);
     return undefined;
   } catch (error) {
-    const shortOf = shortageOf(error);
-    if (shortOf !== undefined) return { shortOf };
+    const shortage = shortageOf(error);
+    if (shortage !== undefined) return { shortage };
     const { code = '', message } = error as NodeJS.ErrnoException;
     return { spawnError: { code, message, path } };
   }

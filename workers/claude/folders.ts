@@ -87,10 +87,10 @@ export class Folders {
       // A folder without an owner file is being created.
       if (owner === undefined || owner.host !== hostname() || isAlive(owner)) continue;
       const [workerId = name] = name.split('.');
-      const mine = join(workers, `${workerId}.${basename(this.#own)}`);
-      if (!(await takeOver(join(workers, name), mine))) continue;
-      await inherit(workerId, mine);
-      await rename(mine, join(this.#deleted, basename(mine)));
+      const ownFolder = join(workers, `${workerId}.${basename(this.#own)}`);
+      if (!(await takeOver(join(workers, name), ownFolder))) continue;
+      await inherit(workerId, ownFolder);
+      await rename(ownFolder, join(this.#deleted, basename(ownFolder)));
     }
   }
 

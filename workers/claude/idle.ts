@@ -13,7 +13,7 @@ export class IdleWatch {
   }
 
   /** Call it when data arrives. The time does not count until `gate` resolves. @returns `gate`. */
-  heard(gate: Promise<void> | undefined): Promise<void> | undefined {
+  onOutput(gate: Promise<void> | undefined): Promise<void> | undefined {
     this.#arm();
     if (gate === undefined) return undefined;
     clearTimeout(this.#timer);

@@ -45,7 +45,7 @@ export class ClaudeProcess implements SpawnedProcess {
     place: RunPlace,
     gate: (bytes: number) => Promise<void> | undefined,
   ) {
-    const { child, begun } = start(options, launcher, place);
+    const { child, started } = start(options, launcher, place);
     this.#child = child;
     // The SDK alone adds eight listeners to a warm process.
     this.#child.setMaxListeners(32);
@@ -54,7 +54,7 @@ export class ClaudeProcess implements SpawnedProcess {
     for (const stream of [this.stdin, this.#child.stdin]) stream.on('error', () => undefined);
     this.stdout = this.#child.stdout.pipe(this.#gated(gate));
     this.#child.stderr.on('data', (chunk: Buffer) => this.stderrTail.add(chunk));
-    this.exited = this.#watch(this.#child.pid === undefined ? undefined : begun(this.#child.pid));
+    this.exited = this.#watch(this.#child.pid === undefined ? undefined : started(this.#child.pid));
   }
 
   get pid(): number | undefined {
@@ -163,8 +163,8 @@ export class ClaudeProcess implements SpawnedProcess {
     const { large } = this;
     const restoring = new Transform({
       decodeStrings: false,
-      transform(said: string | Buffer, _encoding, done) {
-        for (const piece of large.restore(said.toString())) this.push(piece);
+      transform(data: string | Buffer, _encoding, done) {
+        for (const piece of large.restore(data.toString())) this.push(piece);
         done();
       },
     });
@@ -175,13 +175,17 @@ export class ClaudeProcess implements SpawnedProcess {
 
 interface Started {
   readonly child: ChildProcessByStdio<Writable, Readable, Readable>;
-  readonly begun: ContainedInvocation['begun'];
+  readonly started: ContainedInvocation['started'];
 }
 
 /** @throws {FolderMoved}, and the errors of `spawn`, such as E2BIG. */
-function start({ command: asked, args, env }: SpawnOptions, launcher: ContainedLauncher, place: RunPlace): Started {
+function start(
+  { command: executable, args, env }: SpawnOptions,
+  launcher: ContainedLauncher,
+  place: RunPlace,
+): Started {
   // Scripts run with this process's own node: Claude's PATH may have none.
-  const command = asked === 'node' ? process.execPath : asked;
+  const command = executable === 'node' ? process.execPath : executable;
   // To resume a session, the SDK writes its transcript to a separate configuration folder, outside the run's slot.
   const { CLAUDE_CONFIG_DIR: config } = env;
   const visible = config === undefined ? place.visible : [...place.visible, config];
@@ -201,7 +205,7 @@ function start({ command: asked, args, env }: SpawnOptions, launcher: ContainedL
         cwd: sandboxed ? '/' : folder.path,
       }),
     ) as ChildProcessByStdio<Writable, Readable, Readable>;
-    return { child, begun: (group) => kept.begun(group) };
+    return { child, started: (group) => kept.started(group) };
   } finally {
     further?.close();
     folder.close();

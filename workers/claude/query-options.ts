@@ -6,7 +6,7 @@ import type { ClaudeTools } from './tools.js';
 import { UNAVAILABLE_TOOLS } from './unavailable-tools.js';
 
 export interface QueryOptionsOf {
-  readonly asked: ClaudeOptions & Pick<SpawnCommand, 'budget_usd'>;
+  readonly requested: ClaudeOptions & Pick<SpawnCommand, 'budget_usd'>;
   /** For tasks that name no model. */
   readonly defaultModel: string;
   readonly tools: ClaudeTools;
@@ -17,24 +17,26 @@ export interface QueryOptionsOf {
 }
 
 /** The SDK options of a task: the options of its request, and the fixed options of KSI. */
-export function queryOptions({ asked, defaultModel, tools, mcpConfig, agentTools }: QueryOptionsOf): Options {
+export function queryOptions({ requested, defaultModel, tools, mcpConfig, agentTools }: QueryOptionsOf): Options {
   const { existing, allowed, disallowed, whyNot } = tools;
   return defined({
-    model: asked.model ?? defaultModel,
-    fallbackModel: asked.fallback_model,
-    effort: asked.effort,
-    maxTurns: asked.max_turns,
-    maxBudgetUsd: least(asked.max_budget_usd, asked.budget_usd),
-    systemPrompt: systemPrompt(asked),
+    model: requested.model ?? defaultModel,
+    fallbackModel: requested.fallback_model,
+    effort: requested.effort,
+    maxTurns: requested.max_turns,
+    maxBudgetUsd: least(requested.max_budget_usd, requested.budget_usd),
+    systemPrompt: systemPrompt(requested),
     outputFormat:
-      asked.output_schema === undefined ? undefined : { type: 'json_schema' as const, schema: asked.output_schema },
+      requested.output_schema === undefined
+        ? undefined
+        : { type: 'json_schema' as const, schema: requested.output_schema },
     tools: existing === undefined ? undefined : [...existing],
     allowedTools: allowed === undefined ? undefined : [...allowed],
     disallowedTools: [...UNAVAILABLE_TOOLS, ...disallowed],
     hooks: whyNot === undefined ? undefined : { PreToolUse: [{ hooks: [denying(whyNot)] }] },
     // Without approvals, permission requests are denied at once, as in `claude --print`.
-    permissionMode: asked.permission_mode ?? 'default',
-    includePartialMessages: asked.include_deltas ?? true,
+    permissionMode: requested.permission_mode ?? 'default',
+    includePartialMessages: requested.include_deltas ?? true,
     // Otherwise Claude Code replaces `@path` by the file, and runs slash commands, before it checks any permission.
     verbatimPrompts: true,
     // Settings in the working folder or of the worker's user must not change Claude's permissions.

@@ -29,12 +29,12 @@ export class ReportedUsage {
   /** By session and model. */
   readonly #open = new Map<string, Map<string, Tokens>>();
 
-  add(said: ClaudeMessage): void {
-    const agent = textOr(said['parent_tool_use_id'], '');
-    const session = textOr(said['session_id'], '');
-    if (said.type === 'assistant') this.#begin(agent, session, said['message']);
-    const { event } = said;
-    if (said.type !== 'stream_event' || !isRecord(event)) return;
+  add(reported: ClaudeMessage): void {
+    const agent = textOr(reported['parent_tool_use_id'], '');
+    const session = textOr(reported['session_id'], '');
+    if (reported.type === 'assistant') this.#begin(agent, session, reported['message']);
+    const { event } = reported;
+    if (reported.type !== 'stream_event' || !isRecord(event)) return;
     if (event['type'] === 'message_start') this.#begin(agent, session, event['message']);
     const current = this.#current.get(agent);
     if (event['type'] === 'message_delta' && current !== undefined) this.#count(agent, current, event['usage']);
@@ -64,8 +64,8 @@ export class ReportedUsage {
   /** The counts of a message only grow, and each of its blocks repeats them. */
   #count(agent: string, current: Current, usage: unknown): void {
     const { session, model, tokens: before } = current;
-    const said = isRecord(usage) ? usage : {};
-    const tokens = eachKind((kind) => Math.max(before[kind], Math.round(amount(said[FIELDS[kind]]) ?? 0)));
+    const reported = isRecord(usage) ? usage : {};
+    const tokens = eachKind((kind) => Math.max(before[kind], Math.round(amount(reported[FIELDS[kind]]) ?? 0)));
     this.#current.set(agent, { ...current, tokens });
     if (Object.values(tokens).every((count, at) => count === Object.values(before)[at])) return;
     const models = this.#open.get(session) ?? new Map<string, Tokens>();

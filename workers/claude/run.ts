@@ -120,7 +120,7 @@ class Run {
       interrupt.addEventListener('abort', () => this.#phase !== 'starting' && this.#interrupt(messages), {
         once: true,
       });
-      for await (const said of messages) this.#read(said, messages);
+      for await (const received of messages) this.#read(received, messages);
     } catch (error) {
       // After a result this adds nothing: the SDK throws for the exit code.
       failure = error instanceof Error ? error : new Error(String(error), { cause: error });
@@ -189,14 +189,14 @@ class Run {
     const before = this.#written;
     this.#written += bytes;
     if (before <= outputBytes && this.#written > outputBytes) onTooMuch();
-    return this.#idle.heard(gate());
+    return this.#idle.onOutput(gate());
   }
 
-  #read(said: SDKMessage, messages: Query): void {
+  #read(received: SDKMessage, messages: Query): void {
     const { warm, sessionId, redaction, interrupt, onSaid, onTurn } = this.#run;
     // A warm process started with another session id.
     const mine: ClaudeMessage =
-      warm !== undefined && this.#child === warm.process ? { ...said, session_id: sessionId } : said;
+      warm !== undefined && this.#child === warm.process ? { ...received, session_id: sessionId } : received;
     const message = mine.type === 'stream_event' ? mine : redaction.in(mine);
     // Before the first message there is no turn to interrupt.
     if (this.#phase === 'starting' && interrupt.aborted) this.#interrupt(messages);
@@ -245,8 +245,8 @@ class Run {
     const { executable, transcript, redact } = this.#run;
     const child = this.#child;
     const failure = thrown?.message;
-    const shortOf = shortageOf(this.#notStarted) ?? (child === undefined ? shortageOf(thrown) : undefined);
-    if (shortOf === undefined && this.#notStarted instanceof FolderMoved) throw this.#notStarted;
+    const shortage = shortageOf(this.#notStarted) ?? (child === undefined ? shortageOf(thrown) : undefined);
+    if (shortage === undefined && this.#notStarted instanceof FolderMoved) throw this.#notStarted;
     const exit = await child?.exited;
     const start = child === undefined ? notFound(failure, executable) : startOf(child, exit, executable);
     return defined({
@@ -254,7 +254,7 @@ class Run {
       unfinished: this.#cutShort ?? (this.#reader.unfinished && exit?.code !== 0),
       transcriptError: transcript.failure ?? this.#reader.mirrorError,
       ...start,
-      ...(shortOf === undefined ? {} : { shortOf }),
+      ...(shortage === undefined ? {} : { shortage: shortage }),
       exit,
       lingered: this.#lingered,
       failure: failure === undefined ? undefined : redact(failure),

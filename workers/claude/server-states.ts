@@ -19,11 +19,11 @@ const STATES: Readonly<Record<string, McpServerState['status']>> = {
  * @param names the task's servers. Claude also reports the server with the agent tools.
  */
 export async function serverStates(
-  { mcp_servers: told }: ClaudeMessage,
+  { mcp_servers: servers }: ClaudeMessage,
   names: ReadonlySet<string>,
   ask: () => Promise<McpServerStatus[]>,
 ): Promise<McpServerState[]> {
-  const states = (Array.isArray(told) ? told : []).flatMap((each: unknown): McpServerState[] => {
+  const states = (Array.isArray(servers) ? servers : []).flatMap((each: unknown): McpServerState[] => {
     const { name, status } = isRecord(each) ? each : {};
     return typeof name === 'string' && names.has(name) ? [{ name, status: STATES[String(status)] ?? 'failed' }] : [];
   });

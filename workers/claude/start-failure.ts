@@ -22,17 +22,17 @@ export function startOf(
   { spawnError, stdoutTail, stderrTail }: Pick<ClaudeProcess, 'spawnError' | 'stdoutTail' | 'stderrTail'>,
   exit: Exit | undefined,
   executable: string | undefined,
-): Pick<ClaudeEnding, 'shortOf' | 'spawnError'> {
+): Pick<ClaudeEnding, 'shortage' | 'spawnError'> {
   if (spawnError !== undefined) {
     const { code = '', message, path = '' } = spawnError;
-    const shortOf = shortageOf(spawnError);
-    return shortOf === undefined ? { spawnError: { code, message, path } } : { shortOf };
+    const shortage = shortageOf(spawnError);
+    return shortage === undefined ? { spawnError: { code, message, path } } : { shortage };
   }
-  const said = stderrTail.text().trimEnd();
-  const last = said.slice(said.lastIndexOf('\n') + 1);
+  const stderr = stderrTail.text().trimEnd();
+  const last = stderr.slice(stderr.lastIndexOf('\n') + 1);
   const byContainer = CONTAINER.test(last) || (executable !== undefined && last.startsWith(`${executable}: `));
   if (exit?.code === 0 || stdoutTail.text() !== '' || !byContainer) return {};
   const code = SHORTAGES.find(([pattern]) => pattern.test(last))?.[1];
-  if (code !== undefined) return { shortOf: shortageOf(Object.assign(new Error(last), { code })) };
+  if (code !== undefined) return { shortage: shortageOf(Object.assign(new Error(last), { code })) };
   return NOT_RUN.includes(exit?.code) ? { spawnError: { code: '', message: last, path: executable ?? 'claude' } } : {};
 }

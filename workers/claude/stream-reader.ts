@@ -43,7 +43,7 @@ export class StreamReader {
       return this.#background.running ? 'go_on' : 'over';
     }
     this.#onMessage(message);
-    if (this.#background.heard(message)) return this.between && !this.#background.running ? 'settled' : 'go_on';
+    if (this.#background.observe(message)) return this.between && !this.#background.running ? 'settled' : 'go_on';
     return this.#note(message);
   }
 

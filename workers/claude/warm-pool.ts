@@ -77,7 +77,7 @@ export class WarmPool {
         const { folders, clear } = await place();
         const warm = await WarmClaude.start({ ...options, folders });
         this.#waiting.push(warm);
-        void warm.process.exited.then(() => this.#gone(warm, clear));
+        void warm.process.exited.then(() => this.#onExit(warm, clear));
       }
     } catch (error) {
       failed = true;
@@ -88,7 +88,7 @@ export class WarmPool {
   }
 
   /** Never rejects. */
-  async #gone(warm: WarmClaude, clear: () => Promise<void>): Promise<void> {
+  async #onExit(warm: WarmClaude, clear: () => Promise<void>): Promise<void> {
     const { log } = this.#options;
     await clear().catch((error: unknown) => log.warn({ err: error }, 'could not remove the folder of a warm process'));
     const at = this.#waiting.indexOf(warm);

@@ -67,9 +67,9 @@ export class WorkspaceRetention {
     let total = kept.reduce((sum, { bytes }) => sum + bytes, 0);
     for (const { id, used, bytes } of kept.toSorted((a, b) => a.used - b.used)) {
       if (total <= most || most === 0 || used > now - MIN_IDLE_MS || this.#stopping.signal.aborted) break;
-      const gone = await this.#retire(id);
-      removed += gone;
-      total -= gone * bytes;
+      const retired = await this.#retire(id);
+      removed += retired;
+      total -= retired * bytes;
     }
     return removed;
   }

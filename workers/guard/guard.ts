@@ -99,9 +99,9 @@ export class Guard {
   async #stop(): Promise<void> {
     const child = this.#child;
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, 'exit');
+    const exited = once(child, 'exit');
     child.stdin.end();
-    await gone;
+    await exited;
   }
 
   #tell(message: GuardMessage): void {

@@ -6,7 +6,7 @@ import type { Slots } from './slots.js';
  */
 export class ExclusiveRun {
   readonly #slots: Pick<Slots, 'running' | 'pause' | 'onEnd'>;
-  #taken = false;
+  #reserved = false;
 
   constructor(slots: Pick<Slots, 'running' | 'pause' | 'onEnd'>) {
     this.#slots = slots;
@@ -18,11 +18,11 @@ export class ExclusiveRun {
    * @throws the signal's reason
    */
   async enter(signal: AbortSignal): Promise<(() => void) | undefined> {
-    if (this.#taken) return undefined;
-    this.#taken = true;
+    if (this.#reserved) return undefined;
+    this.#reserved = true;
     const resume = this.#slots.pause();
     const leave = (): void => {
-      this.#taken = false;
+      this.#reserved = false;
       resume();
     };
     try {

@@ -36,7 +36,7 @@ export class ResourceShortages {
   }
 
   /** Call this when a shortage has ended an attempt. */
-  met(what: string): void {
+  record(what: string): void {
     const { clock, slots, log, onChange } = this.#options;
     this.#count += 1;
     this.#current = what;

@@ -71,7 +71,7 @@ export class TokenRegistry {
     return [...this.#cache.entries()]
       .map(([, { value }]) => value)
       .filter(({ owner }) => maySee(principal, owner))
-      .map(shownOf)
+      .map(toTokenView)
       .toSorted((a, b) => (a.created_at < b.created_at ? -1 : 1));
   }
 
@@ -112,7 +112,7 @@ export class TokenRegistry {
       hash,
     };
     await withApiErrors(() => this.#records.put([id], record));
-    return { ...shownOf(record), token };
+    return { ...toTokenView(record), token };
   }
 
   /** @throws {ApiError} not_found (also for another owner's token) */
@@ -120,7 +120,7 @@ export class TokenRegistry {
     const record = this.find(id) ?? (await withApiErrors(() => this.#stored(id)));
     if (record === undefined || !maySee(principal, record.owner))
       throw new ApiError('not_found', `There is no token ${id}`);
-    return shownOf(record);
+    return toTokenView(record);
   }
 
   /** @throws {ApiError} not_found (also for another owner's token) */
@@ -134,6 +134,6 @@ export class TokenRegistry {
   }
 }
 
-function shownOf({ v: _version, hash: _hash, ...shown }: TokenRecord): TokenView {
-  return shown;
+function toTokenView({ v: _version, hash: _hash, ...view }: TokenRecord): TokenView {
+  return view;
 }

@@ -76,7 +76,7 @@ export class SharedState {
   /** @throws {ApiError} revision_mismatch */
   async set(value: unknown, { key, revision, by }: SharedChange, principal: Principal): Promise<SharedEntry> {
     const { owner } = principal;
-    const json = jsonOf(value);
+    const json = stringifyValue(value);
     const size = Buffer.byteLength(json);
     const common = defined({ v: FORMAT_VERSION, key, owner, by, size });
     return withApiErrors(async () => {
@@ -185,13 +185,13 @@ const entryOf = ({ record, revision }: Pick<Versioned<SharedRecord>, 'record' | 
 const noKey = (key: string): ApiError => new ApiError('not_found', `There is no key ${JSON.stringify(key)}`);
 
 /** @throws {ApiError} not_found, which does not reveal whether another owner has keys. */
-function ownerOf({ owner, seesAll }: Principal, { owner: asked = owner }: SharedQuery): string {
-  if (asked !== owner && !seesAll) throw new ApiError('not_found', `There are no keys of ${asked}`);
-  return asked;
+function ownerOf({ owner, seesAll }: Principal, { owner: requestedOwner = owner }: SharedQuery): string {
+  if (requestedOwner !== owner && !seesAll) throw new ApiError('not_found', `There are no keys of ${requestedOwner}`);
+  return requestedOwner;
 }
 
 /** @throws {ApiError} if the value is nested too deeply. */
-function jsonOf(value: unknown): string {
+function stringifyValue(value: unknown): string {
   try {
     return JSON.stringify(value);
   } catch (cause) {

@@ -159,7 +159,7 @@ export class AgentToolCalls {
     const task = await authenticator.whileValid(principal, (valid) =>
       tasks.ended(id, principal, AbortSignal.any([AbortSignal.timeout(timerMs(waitS * 1_000)), closing, valid])),
     );
-    return { result: shownOf(task) };
+    return { result: toAgentToolTask(task) };
   }
 }
 
@@ -182,7 +182,7 @@ const NOT_INHERITED = new Set(['system_prompt', 'append_system_prompt', 'output_
 
 /** A nested task has the workspace of its parent and no more tools than it. @throws {ApiError} tool_not_allowed */
 function requestOf(
-  { prompt, model, allowed_tools: asked }: AgentToolInput<'task_spawn'>,
+  { prompt, model, allowed_tools: requestedTools }: AgentToolInput<'task_spawn'>,
   command: SpawnCommand,
 ): SpawnRequest {
   const same = Object.fromEntries(
@@ -190,7 +190,7 @@ function requestOf(
   ) as ClaudeOptions;
   const { allowed_tools: allowed = [], disallowed_tools: denied = [] } = command;
   const of = 'the task that asks';
-  for (const rule of asked ?? []) {
+  for (const rule of requestedTools ?? []) {
     const why = requestFault([{ of, allow: allowed.map(parseRule), deny: denied.map(parseRule) }], rule);
     if (why !== undefined) throw new ApiError('tool_not_allowed', `allowed_tools: ${why}`);
   }
@@ -198,7 +198,7 @@ function requestOf(
     ...same,
     prompt,
     ...(model === undefined ? {} : { model }),
-    ...(asked === undefined ? {} : { allowed_tools: asked }),
+    ...(requestedTools === undefined ? {} : { allowed_tools: requestedTools }),
     queue: command.queue,
     priority: command.priority,
     ...(command.workspace === undefined ? {} : { workspace: command.workspace }),
@@ -207,14 +207,14 @@ function requestOf(
 }
 
 /** The result of `task_spawn` and `task_wait` for Claude. */
-function shownOf({ task_id, status, output, error, reason }: Task): AgentToolTask {
-  const said = (output as { result?: unknown } | undefined)?.result;
+function toAgentToolTask({ task_id, status, output, error, reason }: Task): AgentToolTask {
+  const resultText = (output as { result?: unknown } | undefined)?.result;
   const why = error === undefined ? reason : `${error.code}: ${error.message}`;
   return {
     task_id,
     status,
     ended: isEnded(status),
-    ...(typeof said === 'string' ? { result: said } : {}),
+    ...(typeof resultText === 'string' ? { result: resultText } : {}),
     ...(isEnded(status) && status !== 'completed' && why !== undefined ? { error: why } : {}),
   };
 }

@@ -17,11 +17,11 @@ export const registerAgent: Handler<'REGISTER_AGENT'> = async ({ agent_id, role,
 
 export const getAgents: Handler<'GET_AGENTS'> = async (_parameters, { directory }) => {
   const agents: Record<string, object> = {};
-  for await (const agent of directory.all()) agents[legacyAgentId(agent.agent_id)] = shown(agent);
+  for await (const agent of directory.all()) agents[legacyAgentId(agent.agent_id)] = toListing(agent);
   return { result: { agents } };
 };
 
-const shown = ({ role, capabilities, status, created_at, session_id, connected, kind, profile }: AgentView) =>
+const toListing = ({ role, capabilities, status, created_at, session_id, connected, kind, profile }: AgentView) =>
   defined({
     role,
     capabilities,

@@ -59,9 +59,9 @@ export const removeIdentity: Handler<'REMOVE_IDENTITY'> = async ({ agent_id }, {
   return { result: { status: 'identity_removed', agent_id } };
 };
 
-async function found<T>(agentId: string, asked: Promise<T>): Promise<T> {
+async function found<T>(agentId: string, answer: Promise<T>): Promise<T> {
   try {
-    return await asked;
+    return await answer;
   } catch (error) {
     if (error instanceof KsiError && error.status === 404)
       throw new LegacyError(

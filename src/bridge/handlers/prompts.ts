@@ -19,13 +19,13 @@ export const getCompositions: Handler<'GET_COMPOSITIONS'> = async ({ include_met
 export const getComposition: Handler<'GET_COMPOSITION'> = async ({ name }, { ksi }) => {
   const { origin: _origin, components, ...rest } = await found(name, ksi.call('composition', { name }));
   // The old daemon showed all four fields of each component.
-  const shown = components.map(({ name: part, source, vars, condition }) => ({
+  const componentViews = components.map(({ name: part, source, vars, condition }) => ({
     name: part,
     source,
     vars,
     condition: condition ?? null,
   }));
-  return { result: { composition: { ...rest, components: shown } } };
+  return { result: { composition: { ...rest, components: componentViews } } };
 };
 
 export const validateComposition: Handler<'VALIDATE_COMPOSITION'> = async ({ name, context }, { ksi }) => {
@@ -49,9 +49,9 @@ export const composePrompt: Handler<'COMPOSE_PROMPT'> = async ({ composition, co
   return { result: { prompt, length, composition } };
 };
 
-async function found<T>(name: string, asked: Promise<T>): Promise<T> {
+async function found<T>(name: string, answer: Promise<T>): Promise<T> {
   try {
-    return await asked;
+    return await answer;
   } catch (error) {
     if (error instanceof KsiError && error.status === 404)
       throw new LegacyError(

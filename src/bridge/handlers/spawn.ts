@@ -16,7 +16,7 @@ export const spawn: Handler<'SPAWN'> = async (parameters, { runs }) => {
     throw new LegacyError('INVALID_MODE', `parameters.mode: must be "sync" or "async", not ${JSON.stringify(mode)}`);
   const agentId = given(agent_id);
   if (agentId !== undefined) ksiAgentId(agentId, 'parameters.agent_id');
-  const asked: RunRequest = {
+  const runRequest: RunRequest = {
     prompt,
     sessionId: given(session_id),
     model: given(model) ?? DEFAULT_MODEL,
@@ -25,7 +25,7 @@ export const spawn: Handler<'SPAWN'> = async (parameters, { runs }) => {
     announce: mode === 'async' && agentId !== undefined,
   };
   try {
-    const { ended, pending } = await runs.start(asked);
+    const { ended, pending } = await runs.start(runRequest);
     if (mode === 'sync') return { result: resultOf(await ended) };
     return { result: { process_id: pending.task_id, status: 'started', type: 'claude', mode } };
   } catch (error) {

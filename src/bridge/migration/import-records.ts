@@ -32,7 +32,7 @@ export async function* importProfiles(
   for (const file of (await namesIn(dir.profiles)).filter((name) => name.endsWith('.json'))) {
     const name = file.slice(0, -'.json'.length);
     if (options.only !== undefined && !(await options.only(join(dir.profiles, file)))) continue;
-    yield await told('profile', name, async () => {
+    yield await movedItem('profile', name, async () => {
       const profile = parseProfile(await readFile(join(dir.profiles, file), 'utf8'));
       const known = await unlessMissing(ksi.call('profile', { name }));
       const put = (): Promise<unknown> => ksi.call('profile_set', { name, ...profile });
@@ -62,7 +62,7 @@ export async function* importShared(ksi: Transport, dir: WorkDir, options: Recor
   const files = (await namesIn(dir.sharedState)).filter((name) => name.endsWith('.json') && name !== IDENTITIES);
   for (const file of files) {
     const key = file.slice(0, -'.json'.length);
-    yield await told('shared', key, async () => {
+    yield await movedItem('shared', key, async () => {
       const content = await readJsonFile(join(dir.sharedState, file));
       return placeShared(ksi, key, isRecord(content) && 'value' in content ? content['value'] : content, options);
     });
@@ -97,7 +97,7 @@ async function* importEachIdentity(
   options: RecordOptions,
 ): AsyncGenerator<MovedItem> {
   for (const [agentId, identity] of Object.entries(identities))
-    yield await told('identity', agentId, () =>
+    yield await movedItem('identity', agentId, () =>
       placeIdentity(ksi, agentId, isRecord(identity) ? identity : {}, options),
     );
 }
@@ -150,11 +150,11 @@ export async function* importStateFiles(
     const { shared_state: shared, agents, identities } = state;
     if (isRecord(shared))
       for (const [key, value] of Object.entries(shared))
-        yield await told('shared', key, () => placeShared(ksi, key, value, options));
+        yield await movedItem('shared', key, () => placeShared(ksi, key, value, options));
     if (isRecord(identities)) yield* importEachIdentity(ksi, identities, options);
     if (isRecord(agents))
       for (const [id, agent] of Object.entries(agents))
-        yield await told('agent', id, () => placeAgent(ksi, id, isRecord(agent) ? agent : {}, options));
+        yield await movedItem('agent', id, () => placeAgent(ksi, id, isRecord(agent) ? agent : {}, options));
   }
 }
 
@@ -200,7 +200,7 @@ async function place({
 }
 
 /** Turns a failure of one item into its outcome, so that the others continue. Throws if KSI is unavailable. */
-async function told(kind: MovedItem['kind'], name: string, action: () => Promise<Placed>): Promise<MovedItem> {
+async function movedItem(kind: MovedItem['kind'], name: string, action: () => Promise<Placed>): Promise<MovedItem> {
   try {
     return { kind, name, ...(await action()) };
   } catch (error) {

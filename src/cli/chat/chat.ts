@@ -123,7 +123,7 @@ export class Chat {
   async #entered(text: string): Promise<void> {
     const { asking } = this.#questions;
     if (asking !== undefined) await this.#answered(asking, text);
-    else await this.#notices.told(() => this.#do(parseEntry(text)));
+    else await this.#notices.reporting(() => this.#do(parseEntry(text)));
     this.#refresh();
   }
 
@@ -150,9 +150,9 @@ export class Chat {
 
   async #say(text: string): Promise<void> {
     const { client, request, cwd } = this.#options;
-    const said = readMessages(text, cwd);
-    if (typeof said === 'string') return this.#screen.note(`Not sent: ${said}`, 'red');
-    const { prompt, attachments } = said;
+    const parsed = readMessages(text, cwd);
+    if (typeof parsed === 'string') return this.#screen.note(`Not sent: ${parsed}`, 'red');
+    const { prompt, attachments } = parsed;
     if (attachments.length > 0) this.#screen.note(`attached: ${describeAttached(attachments)}`);
     const { id } = this.#session;
     const spawnRequest = {
@@ -177,7 +177,7 @@ export class Chat {
     this.#turn = turn;
     this.#screen.work(label);
     this.#refresh();
-    await this.#notices.told(() => work(turn), turn.signal);
+    await this.#notices.reporting(() => work(turn), turn.signal);
     if (this.#left.signal.aborted) return;
     this.#turn = undefined;
     this.#questions.clear();
@@ -200,8 +200,8 @@ export class Chat {
     if (turn.isInterrupted) this.#stop(turn); // Ctrl-C was pressed before the task was accepted.
     for await (const shown of messages) {
       this.#show(shown);
-      if (shown.asked !== undefined) this.#questions.add(shown.asked);
-      if (shown.asked === undefined) continue;
+      if (shown.request !== undefined) this.#questions.add(shown.request);
+      if (shown.request === undefined) continue;
       if (isOld) setTimeout(() => this.#refresh(), SETTLED_MS);
       else this.#refresh();
     }
@@ -245,18 +245,18 @@ export class Chat {
     this.#editor?.show(prompt, begin, false);
   }
 
-  async #answered({ asked, question }: Asking, text: string): Promise<void> {
+  async #answered({ request: pending, question }: Asking, text: string): Promise<void> {
     const step = question.next(text);
     if (step.kind === 'ask') return this.#ask(step);
     this.#questions.done();
     this.#screen.release();
-    await this.#notices.told(async () => {
+    await this.#notices.reporting(async () => {
       try {
-        const { rule_error: error } = await this.#options.client.approvals.answer(asked.approval_id, step.answer);
-        this.#screen.note(error === undefined ? step.said : `allowed once: ${error.message}`);
+        const { rule_error: error } = await this.#options.client.approvals.answer(pending.approval_id, step.answer);
+        this.#screen.note(error === undefined ? step.notice : `allowed once: ${error.message}`);
       } catch (error) {
         const isGone = error instanceof KsiError && (error.status === 404 || error.status === 409);
-        if (!isGone) this.#questions.again(asked);
+        if (!isGone) this.#questions.askAgain(pending);
         throw error;
       }
     });
@@ -297,7 +297,7 @@ export class Chat {
   }
 
   #stop(turn: Turn): void {
-    this.#stopping = this.#notices.told(() => turn.interrupt());
+    this.#stopping = this.#notices.reporting(() => turn.interrupt());
   }
 
   #leave(exitCode: number = EXIT.ok): void {

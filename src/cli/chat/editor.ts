@@ -33,7 +33,7 @@ export class Editor implements Disposable {
   readonly #events: EditorEvents;
   readonly #keys: Keys;
   readonly #lines: Interface;
-  #shown = false;
+  #drawn = false;
   /** Whether the entered line is added to the history. Answers to questions are not. */
   #remembers = true;
   #closed = false;
@@ -43,7 +43,7 @@ export class Editor implements Disposable {
     this.#events = events;
     const { input, output } = options;
     this.#keys = new Keys(input, {
-      isShown: () => this.#shown,
+      isShown: () => this.#drawn,
       beforeCursor: () => this.#lines.line.slice(0, this.#lines.cursor),
       onTyping: events.onTyping,
       onInterrupt: events.onInterrupt,
@@ -67,18 +67,18 @@ export class Editor implements Disposable {
       if (!this.#closed) events.onEnd();
     });
     this.#keys.on('keypress', () => {
-      if (this.#shown && this.#lines.line === '') events.onEmptied();
+      if (this.#drawn && this.#lines.line === '') events.onEmptied();
     });
     output.write(BRACKETED_PASTE.on);
   }
 
   get isShown(): boolean {
-    return this.#shown;
+    return this.#drawn;
   }
 
   /** Shows the line. @param begin initial text; control characters are removed from it. @param remembers whether the entered line is added to the history. */
   show(prompt: string, begin = '', remembers = true): void {
-    this.#shown = true;
+    this.#drawn = true;
     this.#remembers = remembers;
     this.#lines.setPrompt(prompt);
     this.#lines.prompt();
@@ -88,8 +88,8 @@ export class Editor implements Disposable {
 
   /** Hides the line and clears its text. */
   hide(): void {
-    if (!this.#shown) return;
-    this.#shown = false;
+    if (!this.#drawn) return;
+    this.#drawn = false;
     if (this.#lines.line !== '') this.#lines.write(null, { ctrl: true, name: 'e' });
     if (this.#lines.line !== '') this.#lines.write(null, { ctrl: true, name: 'u' });
     this.#options.output.write('\r\u001B[2K');
@@ -97,7 +97,7 @@ export class Editor implements Disposable {
 
   /** Hides the line. @returns its text. */
   take(): string {
-    const text = this.#shown ? this.#keys.textOf(this.#lines.line) : '';
+    const text = this.#drawn ? this.#keys.textOf(this.#lines.line) : '';
     this.hide();
     return text;
   }
@@ -111,7 +111,7 @@ export class Editor implements Disposable {
   }
 
   #entered(line: string): void {
-    this.#shown = false;
+    this.#drawn = false;
     this.#events.onEntry(this.#keys.textOf(line));
   }
 

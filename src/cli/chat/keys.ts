@@ -78,11 +78,11 @@ export class Keys extends Transform {
       return '';
     }
     this.#paste = undefined;
-    this.#give(this.#shown(text.slice(0, at)));
+    this.#give(this.#placeholder(text.slice(0, at)));
     return text.slice(at + PASTE_END.length);
   }
 
-  #shown(pasted: string): string {
+  #placeholder(pasted: string): string {
     const text = pasted
       .replace(/\r\n?/g, '\n')
       .replace(/\n$/, '')

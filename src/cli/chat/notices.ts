@@ -10,7 +10,7 @@ export class Notices {
   }
 
   /** Runs `work` and shows its error, unless `signal` has aborted. */
-  async told(work: () => Promise<void>, signal?: AbortSignal): Promise<void> {
+  async reporting(work: () => Promise<void>, signal?: AbortSignal): Promise<void> {
     try {
       await work();
     } catch (error) {

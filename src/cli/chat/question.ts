@@ -13,7 +13,7 @@ export interface ApprovalRequest {
 
 /** The result of an entered line. */
 export type Step =
-  | { readonly kind: 'answer'; readonly answer: ApprovalAnswer; readonly said: string }
+  | { readonly kind: 'answer'; readonly answer: ApprovalAnswer; readonly notice: string }
   /** Ask again, with another prompt and initial text. */
   | { readonly kind: 'ask'; readonly text: string; readonly prompt: string; readonly begin?: string };
 
@@ -23,26 +23,26 @@ export interface Question {
   next(entered: string): Step;
 }
 
-export const questionOf = (asked: ApprovalRequest): Question => {
-  if (asked.kind === 'plan') return new PlanQuestion(asked);
-  return asked.kind === 'question' && choicesIn(asked.input).length > 0
-    ? new ChoiceQuestion(asked)
-    : new ToolQuestion(asked);
+export const questionOf = (request: ApprovalRequest): Question => {
+  if (request.kind === 'plan') return new PlanQuestion(request);
+  return request.kind === 'question' && choicesIn(request.input).length > 0
+    ? new ChoiceQuestion(request)
+    : new ToolQuestion(request);
 };
 
 const TOOL_PROMPT = 'allow? y, s for the whole session, n, n WHY, or e to edit › ';
 
 /** Asks whether a tool may be used: yes, no with an optional reason, or with another input. */
 class ToolQuestion implements Question {
-  readonly #asked: ApprovalRequest;
+  readonly #request: ApprovalRequest;
   #editing = false;
 
-  constructor(asked: ApprovalRequest) {
-    this.#asked = asked;
+  constructor(request: ApprovalRequest) {
+    this.#request = request;
   }
 
   get first(): Extract<Step, { kind: 'ask' }> {
-    const { tool, reason, input } = this.#asked;
+    const { tool, reason, input } = this.#request;
     const why = reason === undefined ? '' : `\n  ${revealed(reason)}`;
     return { kind: 'ask', text: `Claude asks to use ${tool}: ${whatRuns(tool, input)}${why}`, prompt: TOOL_PROMPT };
   }
@@ -55,12 +55,12 @@ class ToolQuestion implements Question {
       case 'yes':
       case 'a':
       case 'allow':
-        return { kind: 'answer', answer: { decision: 'allow' }, said: 'allowed' };
+        return { kind: 'answer', answer: { decision: 'allow' }, notice: 'allowed' };
       case 's':
         return {
           kind: 'answer',
           answer: { decision: 'allow', always: { scope: 'session' } },
-          said: 'allowed in this session',
+          notice: 'allowed in this session',
         };
       case 'n':
       case 'no':
@@ -77,18 +77,18 @@ class ToolQuestion implements Question {
   }
 
   #edit(text = ''): Step {
-    const { input = {} } = this.#asked;
+    const { input = {} } = this.#request;
     const { command } = input;
     const begin = typeof command === 'string' ? command : JSON.stringify(input);
     return { kind: 'ask', text, prompt: 'run instead › ', begin };
   }
 
   #edited(entered: string): Step {
-    const { input = {} } = this.#asked;
+    const { input = {} } = this.#request;
     const answered = (changed: Record<string, unknown>): Step => ({
       kind: 'answer',
       answer: { decision: 'allow', input: changed },
-      said: 'allowed as edited',
+      notice: 'allowed as edited',
     });
     if (entered.trim() === '') {
       this.#editing = false;
@@ -109,7 +109,7 @@ class ToolQuestion implements Question {
 /** @param why the reason for Claude; blank: none. */
 function denied(why: string): Step {
   const message = why.trim();
-  return { kind: 'answer', answer: { decision: 'deny', ...(message === '' ? {} : { message }) }, said: 'denied' };
+  return { kind: 'answer', answer: { decision: 'deny', ...(message === '' ? {} : { message }) }, notice: 'denied' };
 }
 
 /** Claude's plan, with hidden characters escaped. */
@@ -122,10 +122,10 @@ const PLAN_PROMPT = 'carry it out? y, a for all edits too, n, n WHY › ';
 class PlanQuestion implements Question {
   readonly first: Extract<Step, { kind: 'ask' }>;
 
-  constructor(asked: ApprovalRequest) {
+  constructor(request: ApprovalRequest) {
     this.first = {
       kind: 'ask',
-      text: `Claude's plan:\n${planOf(asked)}`,
+      text: `Claude's plan:\n${planOf(request)}`,
       prompt: PLAN_PROMPT,
     };
   }
@@ -135,12 +135,12 @@ class PlanQuestion implements Question {
     switch (word.toLowerCase()) {
       case 'y':
       case 'yes':
-        return { kind: 'answer', answer: { decision: 'allow' }, said: 'allowed' };
+        return { kind: 'answer', answer: { decision: 'allow' }, notice: 'allowed' };
       case 'a':
         return {
           kind: 'answer',
           answer: { decision: 'allow', permission_mode: 'acceptEdits' },
-          said: 'allowed, with its edits',
+          notice: 'allowed, with its edits',
         };
       case 'n':
       case 'no':
@@ -178,7 +178,7 @@ class ChoiceQuestion implements Question {
     this.#answers[choice.question] = answer;
     this.#at += 1;
     if (this.#at < this.#choices.length) return this.#ask();
-    return { kind: 'answer', answer: { decision: 'allow', answers: this.#answers }, said: 'answered' };
+    return { kind: 'answer', answer: { decision: 'allow', answers: this.#answers }, notice: 'answered' };
   }
 
   #ask(): Extract<Step, { kind: 'ask' }> {

@@ -2,7 +2,7 @@ import { questionOf, type ApprovalRequest, type Question } from './question.js';
 
 /** The approval that is being asked. */
 export interface Asking {
-  readonly asked: ApprovalRequest;
+  readonly request: ApprovalRequest;
   readonly question: Question;
 }
 
@@ -15,14 +15,14 @@ export class Questions {
     return this.#asking;
   }
 
-  add(asked: ApprovalRequest): void {
-    this.#waiting.push(asked);
+  add(request: ApprovalRequest): void {
+    this.#waiting.push(request);
   }
 
   /** @returns the next approval, unless one is being asked. */
   next(): Asking | undefined {
-    const asked = this.#asking === undefined ? this.#waiting.shift() : undefined;
-    return asked === undefined ? undefined : (this.#asking = { asked, question: questionOf(asked) });
+    const request = this.#asking === undefined ? this.#waiting.shift() : undefined;
+    return request === undefined ? undefined : (this.#asking = { request, question: questionOf(request) });
   }
 
   /** The current approval was answered. */
@@ -31,14 +31,14 @@ export class Questions {
   }
 
   /** The answer failed, so ask again. */
-  again(asked: ApprovalRequest): void {
-    this.#waiting.unshift(asked);
+  askAgain(request: ApprovalRequest): void {
+    this.#waiting.unshift(request);
   }
 
   /** The approval is no longer pending. @returns whether it was being asked. */
   close(id: string): boolean {
     this.#waiting = this.#waiting.filter(({ approval_id }) => approval_id !== id);
-    if (this.#asking?.asked.approval_id !== id) return false;
+    if (this.#asking?.request.approval_id !== id) return false;
     this.#asking = undefined;
     return true;
   }

@@ -22,10 +22,10 @@ export function describeCost({ usage, tasks }: Session): string {
 const MAX_LINES = 6;
 
 /** The last prompt of the session, and the beginning of Claude's answer. */
-export function describeLast({ prompt_preview: asked, status, output }: Task): string {
+export function describeLast({ prompt_preview: prompt, status, output }: Task): string {
   const result = output?.['result'];
   const lines = typeof result === 'string' ? result.trim().split('\n') : [status];
   const cut =
     lines.length > MAX_LINES ? [...lines.slice(0, MAX_LINES), `… ${lines.length - MAX_LINES} more lines`] : lines;
-  return [`last: ${oneLine(asked)}`, ...cut].join('\n');
+  return [`last: ${oneLine(prompt)}`, ...cut].join('\n');
 }

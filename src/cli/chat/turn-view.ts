@@ -13,7 +13,7 @@ export interface TurnUpdate {
   readonly pieces: readonly Piece[];
   /** The label of the spinner. */
   readonly label?: string;
-  readonly asked?: ApprovalRequest;
+  readonly request?: ApprovalRequest;
   /** An approval that is no longer pending, and its decision. */
   readonly resolved?: { readonly id: string; readonly decision: string };
   readonly ended?: Ended;
@@ -59,7 +59,7 @@ export class TurnView {
       case 'SPAWN_MESSAGE':
         return this.#message(data['message']);
       case 'APPROVAL_REQUESTED':
-        return { pieces: this.#answer.end(), asked: data as unknown as ApprovalRequest };
+        return { pieces: this.#answer.end(), request: data as unknown as ApprovalRequest };
       case 'APPROVAL_RESOLVED':
         return { pieces: [], resolved: { id: String(data['approval_id']), decision: String(data['decision']) } };
       case 'TASK_DELETED':

@@ -50,15 +50,15 @@ export class Turn {
    */
   follow(id: string, since: string, options: FollowOptions): AsyncGenerator<TurnUpdate> {
     this.#id = id;
-    return this.#shown(id, since, options);
+    return this.#updates(id, since, options);
   }
 
-  async *#shown(id: string, since: string, { width, onRetry }: FollowOptions): AsyncGenerator<TurnUpdate> {
+  async *#updates(id: string, since: string, { width, onRetry }: FollowOptions): AsyncGenerator<TurnUpdate> {
     const view = new TurnView(width);
     for await (const message of this.#messages(id, since, onRetry)) {
-      const shown = 'op' in message ? await this.#afterGap(id) : view.show(message);
-      yield shown;
-      if (shown.ended !== undefined) return;
+      const update = 'op' in message ? await this.#afterGap(id) : view.show(message);
+      yield update;
+      if (update.ended !== undefined) return;
     }
   }
 
@@ -93,12 +93,12 @@ export class Turn {
 
   /** Handles deleted events: the outcome may be among them. */
   async #afterGap(id: string): Promise<TurnUpdate> {
-    const gone = { to: 'stderr' as const, text: 'Some of Claude’s output has been deleted.\n' };
+    const deletedNotice = { to: 'stderr' as const, text: 'Some of Claude’s output has been deleted.\n' };
     const { status, ended_at: ended, output } = await this.#client.tasks.get(id, { signal: this.signal });
-    if (ended === undefined) return { pieces: [gone] };
+    if (ended === undefined) return { pieces: [deletedNotice] };
     const result = output?.['result'];
     const words = typeof result === 'string' ? [{ to: 'stdout' as const, text: `${result}\n` }] : [];
-    return { pieces: [gone, ...words], ended: { status, summary: status } };
+    return { pieces: [deletedNotice, ...words], ended: { status, summary: status } };
   }
 }
 

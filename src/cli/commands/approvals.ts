@@ -198,9 +198,9 @@ async function answerAll(
   const open = inOrder === undefined ? [] : await client.approvals.list().all();
   const answers = (id: string): Pick<ApprovalAnswer, 'answers'> => {
     if (inOrder === undefined) return {};
-    const asked = open.find(({ approval_id: each }) => each === id);
+    const pending = open.find(({ approval_id: each }) => each === id);
     // If the approval is no longer pending, the API reports it.
-    const questions = asked === undefined ? inOrder.map((question) => ({ question })) : questionsOf(asked);
+    const questions = pending === undefined ? inOrder.map((question) => ({ question })) : questionsOf(pending);
     if (questions.length !== inOrder.length)
       throw new CliError(`${id} has ${questions.length} questions. Pass --answer once for each`, EXIT.usage);
     return { answers: Object.fromEntries(questions.map(({ question }, n) => [question, inOrder[n] ?? ''])) };
@@ -208,10 +208,10 @@ async function answerAll(
   const { done, exitCode } = await forEachOf(ids, async (id) =>
     client.approvals.answer(id, { ...answer, ...answers(id) }),
   );
-  const lineOf = ({ approval_id: id, decision, rule_id: rule, rule_error: error }: ApprovalResolved): string => {
-    const made = error === undefined ? (rule ?? '') : `no rule was created (${error.code}): ${error.message}`;
-    return [id, decision, made].join('  ').trimEnd();
+  const formatAnswer = ({ approval_id: id, decision, rule_id: rule, rule_error: error }: ApprovalResolved): string => {
+    const ruleNote = error === undefined ? (rule ?? '') : `no rule was created (${error.code}): ${error.message}`;
+    return [id, decision, ruleNote].join('  ').trimEnd();
   };
-  printLines(done, lineOf, options);
+  printLines(done, formatAnswer, options);
   return exitCode;
 }

@@ -136,7 +136,7 @@ async function set(key: string, given: string | undefined, options: SetOptions):
 
 async function fromStdin(given: string | undefined, options: SetOptions): Promise<string> {
   const notice = (text: string): void => say(options, text);
-  const text = await readStdin(process.stdin, kindOfStdin(), { notice, asked: given === '-' });
+  const text = await readStdin(process.stdin, kindOfStdin(), { notice, requested: given === '-' });
   if (text === undefined || text === '')
     throw new CliError('The value is empty. Pass it as an argument or on stdin.', EXIT.usage);
   return text;

@@ -46,8 +46,8 @@ export async function followConversation(
 function show(event: ConversationEvent): void {
   if (event.type !== 'CONVERSATION_TURN' && event.type !== 'CONVERSATION_SAID') return;
   const { head, body } = lineText(event.data);
-  const shown = (text: string): string => shownOn(process.stdout, text);
-  process.stdout.write(`${paint('bold', shown(head), process.stdout)} ${shown(body)}\n\n`);
+  const printable = (text: string): string => shownOn(process.stdout, text);
+  process.stdout.write(`${paint('bold', printable(head), process.stdout)} ${printable(body)}\n\n`);
 }
 
 function ended(conversation: Conversation, options: GlobalOptions): number {

@@ -7,7 +7,7 @@ const TIME = /(?:_at|_by|^timestamp)$/;
 export function fieldLines(record: Readonly<Record<string, unknown>>, when: ShowTime): string {
   const facts = Object.entries(record).filter(([, value]) => value !== undefined);
   const width = Math.max(...facts.map(([name]) => name.length));
-  const shown = (name: string, value: unknown): string =>
+  const formatValue = (name: string, value: unknown): string =>
     typeof value === 'string' ? (TIME.test(name) ? when(value) : value) : JSON.stringify(value);
-  return facts.map(([name, value]) => `${name.padEnd(width)}  ${shown(name, value)}\n`).join('');
+  return facts.map(([name, value]) => `${name.padEnd(width)}  ${formatValue(name, value)}\n`).join('');
 }

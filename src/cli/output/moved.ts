@@ -15,7 +15,7 @@ export async function printMoved(
     counts[item.outcome] += 1;
     if (format === 'json') all.push(item);
     else if (format !== 'none')
-      process.stdout.write(format === 'jsonl' ? jsonLine(item) : shownOn(process.stdout, lineOf(item)));
+      process.stdout.write(format === 'jsonl' ? jsonLine(item) : shownOn(process.stdout, formatItem(item)));
   }
   if (format === 'json') process.stdout.write(jsonLine(all));
   const summary = Object.entries(counts).flatMap(([outcome, count]) => (count === 0 ? [] : [`${count} ${outcome}`]));
@@ -25,5 +25,5 @@ export async function printMoved(
   return counts.failed > 0 ? EXIT.failure : EXIT.ok;
 }
 
-const lineOf = ({ outcome, kind, name, note }: MovedItem): string =>
+const formatItem = ({ outcome, kind, name, note }: MovedItem): string =>
   `${outcome.padEnd(8)} ${kind.padEnd(12)} ${name}${note === undefined ? '' : `   ${note}`}\n`;

@@ -20,11 +20,11 @@ export function renderTable(head: readonly string[], rows: readonly (readonly st
     widths[widest] = Math.max(MIN_WIDTH, cells - over);
   }
   widths[last] = Math.max(MIN_WIDTH, width - fixed());
-  const shown = (cell: string, column: number): string => {
+  const formatCell = (cell: string, column: number): string => {
     const fitting = cut(cell, widths[column] ?? 0);
     return column === last ? fitting : fitting + ' '.repeat((widths[column] ?? 0) - widthOf(fitting));
   };
-  return all.map((row) => row.map(shown).join(' '.repeat(GAP)).trimEnd()).join('\n');
+  return all.map((row) => row.map(formatCell).join(' '.repeat(GAP)).trimEnd()).join('\n');
 }
 
 /** Replaces white space and control characters, so that text fits on one line. */

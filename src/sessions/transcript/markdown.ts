@@ -13,11 +13,11 @@ function partOf(entry: TranscriptEntry): string[] {
   const { content } = (entry['message'] ?? {}) as { content?: unknown };
   const blocks: Block[] = typeof content === 'string' ? [{ type: 'text', text: content }] : asBlocks(content);
   const results = blocks.filter(({ type }) => type === 'tool_result');
-  const said = blocks.filter(({ type }) => type !== 'tool_result').flatMap(blockOf);
+  const paragraphs = blocks.filter(({ type }) => type !== 'tool_result').flatMap(blockOf);
   const who = entry.type === 'user' ? 'User' : 'Claude';
   const when = entry.timestamp === undefined ? '' : ` · ${entry.timestamp}`;
   return [
-    ...(said.length === 0 ? [] : [`## ${who}${when}`, ...said]),
+    ...(paragraphs.length === 0 ? [] : [`## ${who}${when}`, ...paragraphs]),
     ...results.map(
       (block) => `<details><summary>Result</summary>\n\n${fenced(textOf(block['content']))}\n\n</details>`,
     ),

@@ -48,7 +48,7 @@ function finalText(conversation: Conversation, directives: Directives, text: str
   const earlier = conversation.prompts.slice(0, -1).map((prompt) => parsePrompt(prompt).text);
   if (/what did i say before/i.test(text)) {
     if (earlier.length === 0) return 'You have said nothing before.';
-    return `You said before:\n${earlier.map((said, index) => `${index + 1}. ${said}`).join('\n')}`;
+    return `You said before:\n${earlier.map((earlierPrompt, index) => `${index + 1}. ${earlierPrompt}`).join('\n')}`;
   }
   const parts = ["Hello! I am KSI's stand-in for the Messages API, not a model."];
   if (text !== '') parts.push(`You said: “${shorten(text)}”.`);

@@ -121,19 +121,19 @@ class Standin implements MessagesStandin {
   }
 
   async #answer(conversation: Conversation, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const gone = new AbortController();
-    response.once('close', () => gone.abort(new Error('The client disconnected.')));
+    const disconnected = new AbortController();
+    response.once('close', () => disconnected.abort(new Error('The client disconnected.')));
     const key = JSON.stringify([request.headers['x-claude-code-session-id'], conversation.prompts]);
     const failures = this.#failures.get(key) ?? 0;
     const answer = chooseAnswer(conversation, failures);
-    if (answer.delayMs > 0) await sleep(answer.delayMs, undefined, { signal: gone.signal });
+    if (answer.delayMs > 0) await sleep(answer.delayMs, undefined, { signal: disconnected.signal });
     if (answer.kind === 'error') {
       this.#failures.set(key, failures + 1);
       const { code, headers } = answer.status;
       return sendJson(response, code, errorBody(code), headers);
     }
-    if (answer.hang === 'before') await this.#hang(gone.signal);
-    if (conversation.stream) await this.#stream(answer, conversation, response, gone.signal);
+    if (answer.hang === 'before') await this.#hang(disconnected.signal);
+    if (conversation.stream) await this.#stream(answer, conversation, response, disconnected.signal);
     else if (answer.die) response.destroy();
     else sendJson(response, 200, wholeMessage(answer.block, conversation.model, conversation.inputTokens));
   }
@@ -142,7 +142,7 @@ class Standin implements MessagesStandin {
     answer: Extract<Answer, { kind: 'message' }>,
     { model, inputTokens }: Conversation,
     response: ServerResponse,
-    gone: AbortSignal,
+    disconnected: AbortSignal,
   ): Promise<void> {
     const deltaMs = this.#options.deltaMs ?? 5;
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
@@ -151,18 +151,18 @@ class Standin implements MessagesStandin {
       await write(response, sse(event));
       if (event.type !== 'content_block_delta') continue;
       deltas += 1;
-      if (deltas === 2 && answer.hang === 'mid') await this.#hang(gone);
+      if (deltas === 2 && answer.hang === 'mid') await this.#hang(disconnected);
       if (deltas === 2 && answer.die) return void response.destroy();
-      if (deltaMs > 0) await sleep(deltaMs, undefined, { signal: gone });
+      if (deltaMs > 0) await sleep(deltaMs, undefined, { signal: disconnected });
     }
     response.end();
   }
 
-  #hang(gone: AbortSignal): Promise<void> {
+  #hang(disconnected: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      gone.addEventListener('abort', () => {
+      disconnected.addEventListener('abort', () => {
         this.#hanging.delete(resolve);
-        reject(gone.reason as Error);
+        reject(disconnected.reason as Error);
       });
       this.#hanging.add(resolve);
     });

@@ -128,9 +128,9 @@ export class Admission {
    */
   async checkFork(sessionId: string, principal: Principal): Promise<string | undefined> {
     const known = await this.#ownerOf(sessionId);
-    const mine = known === undefined ? principal.seesAll : maySee(principal, known);
-    const stands = mine && (await withApiErrors(() => this.#hasTasks(sessionId)));
-    if (!stands) throw new ApiError('session_not_found', `There is no session ${sessionId} to fork`);
+    const maySeeSession = known === undefined ? principal.seesAll : maySee(principal, known);
+    const hasTasks = maySeeSession && (await withApiErrors(() => this.#hasTasks(sessionId)));
+    if (!hasTasks) throw new ApiError('session_not_found', `There is no session ${sessionId} to fork`);
     return withApiErrors(() => this.#folderOf(sessionId));
   }
 

@@ -143,8 +143,8 @@ export class IdempotentAcceptor {
     const { record, revision } = await this.#records.entry(key);
     if (record === undefined) {
       await this.#acceptor.reserveCapacity(prepared);
-      const made = await this.#write(key, recordOf(prepared, body), revision);
-      return made === undefined ? undefined : this.#store(made, prepared, false, traceparent);
+      const created = await this.#write(key, recordOf(prepared, body), revision);
+      return created === undefined ? undefined : this.#store(created, prepared, false, traceparent);
     }
     const held = { key, revision, record };
     if (record.body !== body)
@@ -162,8 +162,8 @@ export class IdempotentAcceptor {
       await this.#acceptor.reserveCapacity(prepared);
       // A new id: an earlier round of `contend` may have used the prepared one.
       const another = { ...prepared, command: { ...prepared.command, task_id: this.#acceptor.newId() } };
-      const made = await this.#write(key, recordOf(another, body), revision);
-      return made === undefined ? undefined : this.#store(made, another, false, traceparent);
+      const created = await this.#write(key, recordOf(another, body), revision);
+      return created === undefined ? undefined : this.#store(created, another, false, traceparent);
     }
     // The task has started or ended, so no API can cancel it as not accepted.
     const { status } = await lastState(this.#broker, record.task_id);

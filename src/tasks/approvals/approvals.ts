@@ -54,7 +54,7 @@ export class Approvals {
     refuseNonsense({ ...answer, ...(always && { always }) });
     const task = await this.#tasks.task(id.slice(0, id.indexOf('.')), principal);
     const rule = always === undefined ? undefined : this.#ruleOf(id, always, principal);
-    const told = await requestAttempt(this.#broker, task, 'approve', {
+    const workerAnswer = await requestAttempt(this.#broker, task, 'approve', {
       by: principal.owner,
       approval_id: id,
       ...(rule === undefined ? {} : { rule_id: rule.rule_id }),
@@ -63,7 +63,7 @@ export class Approvals {
       const over = error instanceof ApiError && (error.code === 'task_ended' || error.code === 'not_running');
       throw over ? new ApiError('already_answered', `${error.message}, so the approval is no longer open`) : error;
     });
-    if (!told.ok) throw refusalOf(id, told);
+    if (!workerAnswer.ok) throw refusalOf(id, workerAnswer);
     const resolved = { approval_id: id, task_id: task.task_id, decision: answer.decision };
     if (rule === undefined) return resolved;
     // Last, so that an answer that came too late creates no rule.

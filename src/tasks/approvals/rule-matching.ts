@@ -32,16 +32,16 @@ export function proposedRule(
     return { field: 'always', message: 'is only for tools; questions and plans are never answered by rules' };
   if (scope === 'agent' && approval.agent_id === undefined)
     return { field: 'always.scope', message: 'must not be `agent`, because the task belongs to no agent' };
-  const made = rule ?? sameUse(approval);
+  const proposed = rule ?? sameUse(approval);
   // Rules cannot describe single uses of most tools: a rule for `Write` allows every `Write`. Within a session a person sees each use.
-  if (rule === undefined && scope !== 'session' && parseRule(made).uses === undefined)
+  if (rule === undefined && scope !== 'session' && parseRule(proposed).uses === undefined)
     return {
       field: 'always.rule',
-      message: `is required, because this would allow every use of ${made}. To allow that, set \`rule\` to ${made}. Otherwise use the scope \`session\``,
+      message: `is required, because this would allow every use of ${proposed}. To allow that, set \`rule\` to ${proposed}. Otherwise use the scope \`session\``,
     };
   // A rule derived from `rm *` would allow every command that begins with `rm`. A person must write such a rule.
-  const clear = rule !== undefined || prefixOf(parseRule(made).uses ?? '').exact;
-  if (clear && RULE.test(made) && ruleAllows(made, approval)) return { rule: made };
+  const clear = rule !== undefined || prefixOf(parseRule(proposed).uses ?? '').exact;
+  if (clear && RULE.test(proposed) && ruleAllows(proposed, approval)) return { rule: proposed };
   return {
     field: 'always.rule',
     message:

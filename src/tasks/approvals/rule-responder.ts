@@ -79,8 +79,8 @@ export class RuleResponder {
       const request = { by, approval_id: id, decision: 'allow', rule_id: ruleId } as const;
       const answer = await requestWorker(broker, { process, taskId }, 'approve', request);
       if (answer?.ok === true) {
-        const made = { owner: by, token_id: tokenId, verb: 'approve', target: id, result: 'ok' };
-        audit.record({ ...made, over: 'rule', rule_id: ruleId, rule: rule.rule, task_id: taskId });
+        const entry = { owner: by, token_id: tokenId, verb: 'approve', target: id, result: 'ok' };
+        audit.record({ ...entry, over: 'rule', rule_id: ruleId, rule: rule.rule, task_id: taskId });
         return;
       }
       // Retry only if the worker did not answer. The approval stays open until it does.

@@ -68,8 +68,8 @@ export class ApprovalRules {
 
   /** The rule that an answer creates. Stores nothing. @throws {ApiError} invalid_request */
   ruleOf(always: Always, approval: Approval, { owner: by, tokenId }: Principal): ApprovalRule {
-    const made = proposedRule(always, approval);
-    if ('field' in made) throw invalid([made]);
+    const proposed = proposedRule(always, approval);
+    if ('field' in proposed) throw invalid([proposed]);
     const { scope } = always;
     const { owner, approval_id, session_id, agent_id } = approval;
     return {
@@ -78,7 +78,7 @@ export class ApprovalRules {
       scope,
       ...(scope === 'session' ? { session_id } : {}),
       ...(scope === 'agent' ? { agent_id } : {}),
-      rule: made.rule,
+      rule: proposed.rule,
       approval_id,
       by,
       token_id: tokenId,

@@ -34,7 +34,7 @@ export class Canceller {
     const task = await this.#tasks.task(id, principal);
     return withApiErrors(async () => {
       await contend(() => this.#try(task, principal));
-      return this.#shown(task, principal);
+      return this.#cancelledTask(task, principal);
     });
   }
 
@@ -58,7 +58,7 @@ export class Canceller {
     return true;
   }
 
-  async #shown(task: Task, principal: Principal): Promise<Task> {
+  async #cancelledTask(task: Task, principal: Principal): Promise<Task> {
     const shown = await this.#tasks.ended(task.task_id, principal, AbortSignal.timeout(SHOWN_WITHIN_MS));
     // The read model is behind, but the event is stored.
     return shown.ended_at === undefined ? { ...shown, status: 'cancelled', reason: 'requested' } : shown;

@@ -21,8 +21,8 @@ export function openApiDocument(version: string): Json {
   const schemas = new Schemas();
   const paths: Record<string, Record<string, unknown>> = {};
   const add = (method: string, path: string, operation: Json): void => {
-    const shown = path.replaceAll(/:([a-z_]+)/g, '{$1}');
-    paths[shown] = { ...paths[shown], [method.toLowerCase()]: operation };
+    const visible = path.replaceAll(/:([a-z_]+)/g, '{$1}');
+    paths[visible] = { ...paths[visible], [method.toLowerCase()]: operation };
   };
   for (const [name, operation] of Object.entries<Operation>(OPERATIONS))
     add(operation.method, operation.path, operationOf(name, operation, schemas));
@@ -94,8 +94,8 @@ function operationOf(name: string, operation: Operation, schemas: Schemas): Json
   ];
   const all = Object.entries<TSchema>(answers);
   const successes = all.map(([status, schema], index) => {
-    const shown = index === all.length - 1 ? example?.answer : undefined;
-    const content = status === '204' ? undefined : contentOf(operation, schema, shown, schemas);
+    const visible = index === all.length - 1 ? example?.answer : undefined;
+    const content = status === '204' ? undefined : contentOf(operation, schema, visible, schemas);
     return [status, { description: STATUS_CODES[status], headers: headers(...headersOf(operation, status)), content }];
   });
   return {
@@ -117,16 +117,16 @@ function operationOf(name: string, operation: Operation, schemas: Schemas): Json
 function parametersOf(where: 'path' | 'query', fields: TObject | undefined, schemas: Schemas): Json[] {
   if (fields === undefined) return [];
   return Object.entries<TSchema>(fields.properties).map(([name, schema]) => {
-    const { description, ...shown } = schemas.parts(schema);
+    const { description, ...visible } = schemas.parts(schema);
     const required = fields.required?.includes(name) ?? false;
     return {
       name,
       in: where,
       required,
       description,
-      schema: shown,
+      schema: visible,
       // `false`: the items of a list are separated by commas.
-      explode: shown['type'] === 'array' ? false : undefined,
+      explode: visible['type'] === 'array' ? false : undefined,
     };
   });
 }

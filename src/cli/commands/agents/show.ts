@@ -21,9 +21,9 @@ async function show(client: KsiClient, id: string, options: GlobalOptions): Prom
 }
 
 function described({ v: _version, ...fields }: AgentView, when: ShowTime): string {
-  const shown = Object.entries(fields).filter(([, value]) => !Array.isArray(value) || value.length > 0);
+  const nonEmpty = Object.entries(fields).filter(([, value]) => !Array.isArray(value) || value.length > 0);
   return fieldLines(
-    Object.fromEntries(shown.map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value])),
+    Object.fromEntries(nonEmpty.map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value])),
     when,
   );
 }
