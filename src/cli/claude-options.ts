@@ -10,7 +10,7 @@ import { attachmentOf } from './attachments.js';
 import type { Command } from './command.js';
 import { commaList, positiveNumber, wholeNumber } from './options.js';
 
-/** What a task asks of Claude, as options of a command. */
+/** The options of Claude for a task, as options of a command. */
 export interface ClaudeCliOptions {
   readonly model?: string;
   readonly fallbackModel?: string;
@@ -34,33 +34,37 @@ export interface ClaudeCliOptions {
   readonly metadata?: Metadata;
 }
 
-/** Those that make sense for all that is said in a conversation. */
+/** The options that apply to all turns of a conversation. */
 export const withConversationOptions = (command: Command): Command =>
   command
     .option('-m, --model <model>', 'model or alias')
-    .option('--fallback-model <model>', 'what answers when that is overloaded')
-    .addOption(new Option('--effort <effort>', 'how much Claude thinks about it').choices([...EFFORTS]))
-    .option('--allowed-tools <tools>', 'tools Claude may use without asking, by comma', commaList)
-    .option('--disallowed-tools <tools>', 'tools, or uses of them, that Claude may not make, by comma', commaList)
+    .option('--fallback-model <model>', 'model to use when the first is overloaded')
+    .addOption(new Option('--effort <effort>', 'how much effort Claude spends').choices([...EFFORTS]))
+    .option('--allowed-tools <tools>', 'tools that Claude may use without asking, separated by commas', commaList)
+    .option('--disallowed-tools <tools>', 'tools, or uses of tools, to deny, separated by commas', commaList)
     .addOption(
       new Option('--permission-mode <mode>', 'what Claude may do without asking').choices([...PERMISSION_MODES]),
     )
-    .option('--system-prompt <text>', 'in the place of Claude Code’s own; @FILE reads it from a file', textOrFile)
-    .option('--append-system-prompt <text>', 'after Claude Code’s own; @FILE reads it from a file', textOrFile)
-    .option('--max-turns <count>', 'turns after which it ends', wholeNumber(1))
-    .option('--max-budget <usd>', 'cost at which it ends, in US dollars', positiveNumber)
-    .option('--mcp-servers <names>', 'MCP servers that the operator keeps, by comma', commaList)
-    .option('--approval-timeout <seconds>', 'how long an answer is waited for (600)', wholeNumber(1))
-    .option('--workspace <folder>', 'working folder: a root that the operator named, or root/folder')
-    .option('--read-only', 'nothing in the working folder can be changed; it runs beside a task that writes there')
-    .option('--metadata <name=value>', 'to find the task by; may be repeated', metadata);
+    .option('--system-prompt <text>', 'replaces Claude Code’s system prompt; @FILE reads it from a file', textOrFile)
+    .option(
+      '--append-system-prompt <text>',
+      'appended to Claude Code’s system prompt; @FILE reads it from a file',
+      textOrFile,
+    )
+    .option('--max-turns <count>', 'limit on the turns of Claude', wholeNumber(1))
+    .option('--max-budget <usd>', 'limit on the cost, in US dollars', positiveNumber)
+    .option('--mcp-servers <names>', 'names of configured MCP servers, separated by commas', commaList)
+    .option('--approval-timeout <seconds>', 'how long an approval waits for an answer (600)', wholeNumber(1))
+    .option('--workspace <folder>', 'working folder: a configured root, or root/folder')
+    .option('--read-only', 'mount the working folder read-only; the task does not wait for tasks that write there')
+    .option('--metadata <name=value>', 'label for finding the task; may be repeated', metadata);
 
 export const withClaudeOptions = (command: Command): Command =>
   withConversationOptions(command)
     .option('--output-schema <schema>', 'JSON Schema of the answer; @FILE reads it from a file', jsonObject)
     .option('--no-deltas', 'don’t publish partial text as it is written')
-    .option('--approvals', 'ask about what needs permission instead of denying it: `ksi approvals`')
-    .option('--attach <file>', 'show Claude this file: an image, a PDF or text; may be repeated', attachment)
+    .option('--approvals', 'request approvals (`ksi approvals`) instead of denying tools that need permission')
+    .option('--attach <file>', 'attach a file: an image, a PDF or text; may be repeated', attachment)
     .withValues({ attach: 'files' });
 
 export const claudeOptionsOf = (options: ClaudeCliOptions): Omit<SpawnRequest, 'prompt'> =>

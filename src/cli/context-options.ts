@@ -12,21 +12,21 @@ export interface ContextOptions {
 /** The values of `{{key}}` in a prompt, by key or from a file. */
 export const withContext = <C extends Command>(command: C): C =>
   command
-    .option('--set <key=value>', 'what {{key}} stands for; may be given again. JSON, or else a text', entry)
-    .option('--context <file>', 'JSON file with such keys')
+    .option('--set <key=value>', 'value of {{key}}, as JSON or else as text; may be repeated', entry)
+    .option('--context <file>', 'JSON file with keys and values')
     .withValues({ context: 'files' });
 
 /** @throws {CliError} */
 export function contextOf({ set, context: file }: ContextOptions): PromptContext {
   const context = file === undefined ? {} : readJsonFile(file);
   if (typeof context !== 'object' || context === null || Array.isArray(context))
-    throw new CliError(`${file ?? ''} is no JSON object`, EXIT.usage);
+    throw new CliError(`${file ?? ''} is not a JSON object`, EXIT.usage);
   return { ...context, ...set };
 }
 
 function entry(text: string, sofar: PromptContext = {}): PromptContext {
   const at = text.indexOf('=');
-  if (at < 1) throw new InvalidArgumentError('It must be of the form key=value.');
+  if (at < 1) throw new InvalidArgumentError('It must be key=value.');
   return { ...sofar, [text.slice(0, at)]: jsonOrText(text.slice(at + 1)) };
 }
 

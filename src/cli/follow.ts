@@ -58,7 +58,7 @@ export async function makeAndFollow(
 }
 
 const goesOn = (id: string): string =>
-  `the task goes on. Follow it with: ksi logs -f ${id}\nCancel it with: ksi cancel ${id}`;
+  `the task continues. Follow it with: ksi logs -f ${id}\nCancel it with: ksi cancel ${id}`;
 
 function stopped(why: Stop, next: string): number {
   process.stderr.write(`\n${why === 'timeout' ? 'not done in time' : 'interrupted'}; ${next}\n`);
@@ -82,7 +82,7 @@ async function follow(
   const subjects = [SUBJECT.taskAll(id), SUBJECT.live(id)];
   for await (const message of client.events({ subjects, since, signal, onRetry: retryNotice(options) })) {
     if (output === 'jsonl') process.stdout.write(jsonLine(message));
-    // Its outcome may be among what is gone: to wait for it could be for ever.
+    // The outcome may be among the deleted events, so waiting for it might never end.
     if ('op' in message) throw new CliError(`Some of the task's events are no longer kept. See: ksi task ${id}`);
     const label = labelOf(message);
     if (label !== undefined) spinner.label(label);

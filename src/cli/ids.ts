@@ -5,7 +5,7 @@ const UUID = new RegExp(UUID_PATTERN);
 
 export const isTaskId = (text: string): boolean => UUID.test(text);
 
-/** The parser of an argument that is a task's id: what it is not is said here in words, and not by the API in a pattern. */
+/** The parser of an argument that is a task's id. Its error is plainer than the pattern that the API would report. */
 export const taskId = wholeId('a task, as `ksi tasks` lists them');
 
 /** The same of a conversation. */

@@ -25,7 +25,7 @@ export interface List<T> {
 }
 
 export const withWatch = <C extends Command>(command: C): C =>
-  command.option('--watch', 'go on showing it, until Ctrl-C: anew on a terminal, what changes off one');
+  command.option('--watch', 'update the list until Ctrl-C; when piped, print a line for each change');
 
 /** Prints the list, once or for as long as it is watched. @returns the exit code. */
 export async function showList<T>(client: KsiClient | undefined, list: List<T>, options: ListOptions): Promise<number> {

@@ -23,7 +23,7 @@ const WORD = /(?<=^|[\s([{"'])(?:(?:\\@|@@)|@(?:"([^"\n]+)"|(\S+)))/g;
 const CLOSING = /[.,;:!?)\]}'"…]+$/;
 
 /**
- * The files that a text speaks of. Only the name of a file that is there counts: an address or a package (`@scope/name`) stays what it is, as
+ * The files that a text mentions. Only the name of a file that is there counts: an address or a package (`@scope/name`) stays what it is, as
  * does a folder. @param isFile whether there is such a file.
  */
 export function findMentions(text: string, cwd: string, isFile: (path: string) => boolean = isRegularFile): Mentioned {

@@ -1,45 +1,48 @@
 import { API_ERRORS, type ApiErrorCode } from '../../contracts/wire/errors.js';
 import type { KsiError } from '../client/errors.js';
 
-/** What to do next with `ksi`, where API_ERRORS says it in terms of HTTP or to somebody else. */
+/** The next step as a `ksi` command, where API_ERRORS describes it for HTTP clients or for other people. */
 const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
-  invalid_request: 'Correct what is named; see `ksi help COMMAND`.',
-  invalid_cursor: 'Give the `cursor` of an event unchanged, or none.',
+  invalid_request: 'Correct the named values; see `ksi help COMMAND`.',
+  invalid_cursor: 'Pass the `cursor` of an event unchanged, or omit it.',
   unauthorized:
     'Set KSI_TOKEN, or run `ksi` where the cluster’s `.ksi` folder is: `make up` wrote the token to `.ksi/token`.',
-  method_not_allowed: 'The API is of another version than this `ksi`: update the older one.',
-  not_found: 'Check its name or id: `ksi tasks`, `ksi dead`, `ksi agents`, `ksi profiles` … list what there is.',
-  session_not_found: 'Leave out --resume-only to begin it, or check its id: `ksi tasks` lists them.',
-  workspace_mismatch: 'Leave out --workspace to continue where the session works, or begin another with --session.',
-  task_ended: 'See its outcome with `ksi task ID`, or run it again with `ksi retry ID`.',
-  not_running: 'See its state with `ksi task ID`; one that has not begun can be cancelled: `ksi cancel ID`.',
-  not_ended: 'Follow it to its outcome with `ksi logs -f ID`, or cancel it with `ksi cancel ID`, then run this again.',
-  not_retryable: 'Its command is not kept any more, or is not valid: make a new one with `ksi spawn`.',
+  method_not_allowed: 'The API and this `ksi` have different versions. Update the older one.',
+  not_found: 'Check the name or id: list the objects with `ksi tasks`, `ksi dead`, `ksi agents`, `ksi profiles` ….',
+  session_not_found: 'Omit --resume-only to create the session, or check its id: `ksi sessions` lists sessions.',
+  workspace_mismatch:
+    'Omit --workspace to continue in the workspace of the session, or start another session with --session.',
+  task_ended: 'See the outcome with `ksi task ID`, or run the task again with `ksi retry ID`.',
+  not_running: 'See the state with `ksi task ID`. Cancel a task that has not started with `ksi cancel ID`.',
+  not_ended:
+    'Wait for the outcome with `ksi logs -f ID`, or cancel the task with `ksi cancel ID`. Then run this again.',
+  not_retryable: 'The command of the task is deleted or not valid. Start a new task with `ksi spawn`.',
   revision_mismatch: 'Read it again, and repeat the command with the new --revision if it still applies.',
-  conflict: 'Look at it again, as with `ksi task ID`, and repeat the command if it still applies.',
-  idempotency_mismatch: 'Give another --idempotency-key; repeat one only with the very same prompt and options.',
-  request_in_progress: 'Repeat the command in a few seconds; the earlier one is still being carried out.',
-  rate_limited: 'Try again later.',
-  budget_exceeded: 'See what was spent with `ksi usage`; the operator raises it in KSI_BUDGETS.',
-  no_suitable_agent: 'Name an agent, or register one: `ksi agents --capability NAME` lists those that have one.',
-  no_available_agent: 'Name one of them: it gets the message when it is there. `ksi agents` shows which are.',
+  conflict: 'Read the object again, for example with `ksi task ID`, and repeat the command if it still applies.',
+  idempotency_mismatch: 'Use another --idempotency-key. Repeat a key only with the same prompt and options.',
+  request_in_progress: 'Repeat the command in a few seconds. The earlier request is still in progress.',
+  rate_limited: 'Retry later.',
+  budget_exceeded: 'See the costs with `ksi usage`. The operator sets budgets in KSI_BUDGETS.',
+  no_suitable_agent: 'Name an agent, or register one. `ksi agents --capability NAME` lists agents with a capability.',
+  no_available_agent:
+    'Name one of the agents: it gets the message when it is available. `ksi agents` shows which agents are available.',
   exchange_limit:
-    'See its tasks and their cost with `ksi tasks --exchange MESSAGE`; send a new message to begin another exchange.',
-  already_answered: 'See what is open now with `ksi approvals`.',
+    'See its tasks and their cost with `ksi tasks --exchange MESSAGE`. Send a new message to start another exchange.',
+  already_answered: 'List the pending approvals with `ksi approvals`.',
   session_exists: 'Delete it first with `ksi delete session`, or import under another name: --as NAME.',
-  conversation_ended: 'Read it with `ksi conversations transcript ID`, or begin another one: `ksi orchestrate`.',
-  identity_exists: 'Change the one that is there, or remove it first.',
-  context_missing: 'Give the keys that are named; `ksi compositions show NAME` says what each is.',
+  conversation_ended: 'Read it with `ksi conversations transcript ID`, or start another one with `ksi orchestrate`.',
+  identity_exists: 'Change the existing identity, or remove it first.',
+  context_missing: 'Set the named keys. `ksi compositions show NAME` describes each key.',
   composition_invalid:
-    'Ask whoever keeps KSI_PROMPTS to correct what is named; `ksi compositions validate NAME` tells all.',
-  disk_full: 'Make room on that disk; `ksi doctor` shows how full it is.',
-  queue_full: 'Try again later; `ksi workers` shows who works on it. More of them: `make up WORKERS=…`.',
-  internal: 'Look for the request in the API’s log: `ksi logs api-1`. Please report it.',
+    'Ask the operator to correct the named file in KSI_PROMPTS. `ksi compositions validate NAME` lists all faults.',
+  disk_full: 'Free space on that disk. `ksi doctor` shows how full it is.',
+  queue_full: 'Retry later. `ksi workers` lists the workers. Start more with `make up WORKERS=…`.',
+  internal: 'Find the request in the log of the API with `ksi logs api-1`, and please report it.',
   broker_unavailable: 'Nothing was started. See `ksi status` and `ksi doctor`, and repeat the command.',
   worker_unreachable:
-    'Repeat the command: a lost worker is replaced within its lease, `ksi workers` shows them. `ksi cancel ID` needs none.',
+    'Repeat the command. Another worker replaces a lost one when its lease expires; `ksi workers` lists them. `ksi cancel ID` needs no worker.',
   schema_unchecked: 'Repeat the command. If the API is not busy, make the schema simpler.',
-  shutting_down: 'Repeat the command; `ksi status` shows whether the cluster goes on.',
+  shutting_down: 'Repeat the command. `ksi status` shows whether the cluster is still running.',
 };
 
 /** What happened, and what to do next with `ksi`. */
@@ -53,7 +56,7 @@ export function adviceOn({ code, message, retryAfter, status, problem }: KsiErro
 
 const isKnown = (code: string): code is ApiErrorCode => Object.hasOwn(API_ERRORS, code);
 
-/** An API of another version may say something else: then both are told. */
+/** Keeps both texts if the message comes from an API of another version, whose next step differs. */
 function withoutNext(message: string, code: ApiErrorCode): string {
   const { next } = API_ERRORS[code];
   return message.endsWith(next) ? message.slice(0, -next.length).trimEnd() : message;

@@ -24,11 +24,11 @@ export function withGlobalOptions<C extends Command>(program: C): C {
     .addOption(
       new Option('-o, --output <format>', 'how data is written to stdout').choices([...OUTPUT_FORMATS]).default('text'),
     )
-    .option('--quiet', 'write nothing to stderr but failures')
+    .option('--quiet', 'write only failures to stderr')
     .addOption(noInput)
-    .option('--utc', 'times as they are, in UTC, in the place of how long ago')
-    .option('--url <url>', 'address of an API (default: KSI_URL, else that of KSI_DIR or the nearest .ksi upward)')
-    .option('--token <token>', 'bearer token (default: KSI_TOKEN, else the cluster’s); others see it here by `ps`');
+    .option('--utc', 'show times in UTC instead of as ages')
+    .option('--url <url>', 'address of an API (default: KSI_URL, or the API in KSI_DIR or the nearest .ksi folder)')
+    .option('--token <token>', 'bearer token (default: KSI_TOKEN, or the cluster’s token); visible to others in `ps`');
 }
 
 export function positiveNumber(text: string): number {

@@ -15,11 +15,15 @@ export interface PolicyOptions {
 
 export const withPolicyOptions = (command: Command): Command =>
   command
-    .option('--max-attempts <count>', 'attempts that may fail before the task is given up (3)', wholeNumber(1))
-    .option('--retry-on <codes>', 'errors after which it is tried again, by comma (docs/errors.md)', commaList)
-    .option('--timeout <seconds>', 'longest time of one attempt (3600)', wholeNumber(1))
+    .option('--max-attempts <count>', 'failed attempts after which the task is given up (3)', wholeNumber(1))
+    .option(
+      '--retry-on <codes>',
+      'errors after which the task is retried, separated by commas (docs/errors.md)',
+      commaList,
+    )
+    .option('--timeout <seconds>', 'maximum duration of one attempt (3600)', wholeNumber(1))
     .option('--queue-timeout <seconds>', 'the task expires unless it starts in this time', wholeNumber(1))
-    .option('--idle-timeout <seconds>', 'longest silence of Claude within an attempt (900)', wholeNumber(1));
+    .option('--idle-timeout <seconds>', 'maximum time without output from Claude (900)', wholeNumber(1));
 
 /** The API checks them: it knows its bounds and codes. */
 export const policyOf = (options: PolicyOptions): Policy => ({

@@ -23,7 +23,9 @@ export async function createProgram(word = ''): Promise<Command> {
   );
   const program = withGlobalOptions(new Command('ksi'))
     .configureHelp({ showGlobalOptions: true })
-    .description('Runs fleets of Claude Code processes behind NATS JetStream. Data goes to stdout, all else to stderr.')
+    .description(
+      'Runs fleets of Claude Code processes behind NATS JetStream. Data goes to stdout, everything else to stderr.',
+    )
     .version(version(), '-V, --version')
     .withNotes(EXIT_HELP, ENVIRONMENT_HELP)
     .withExamples('ksi up', 'ksi spawn "Say hello"', 'git diff | ksi spawn "Review this" > review.md', 'ksi help spawn')
@@ -36,11 +38,11 @@ export async function createProgram(word = ''): Promise<Command> {
 }
 
 const ENVIRONMENT_HELP = `Environment:
-  KSI_URL, KSI_TOKEN  the API and who we are; without them what \`ksi up\` wrote
-                      into KSI_DIR, or into the nearest .ksi upward
+  KSI_URL, KSI_TOKEN  the API and your token; default: what \`ksi up\` wrote into
+                      KSI_DIR, or into .ksi here or in the nearest parent folder
   NO_COLOR            no colours
-  FORCE_COLOR, CLICOLOR_FORCE   colours, also off a terminal
-  \`ksi config\` shows all that is set, and from where`;
+  FORCE_COLOR, CLICOLOR_FORCE   colours, even when piped
+  \`ksi config\` shows all settings and their sources`;
 
 function version(): string {
   const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');

@@ -2,7 +2,7 @@ import type { GlobalOptions } from './options.js';
 import { say } from './output/say.js';
 import { kindOfStdin, readStdin } from './stdin.js';
 
-/** What was given as words, where `-` stands for what is piped, and what was piped. */
+/** The words of the prompt, in which `-` stands for the piped text, and the piped text. */
 export interface PromptInput {
   /** Undefined: none. */
   readonly words: string | undefined;
@@ -27,7 +27,7 @@ export async function sayOrRead(words: readonly string[], options: GlobalOptions
 /** Stands in the words for what is piped; no shell can give it in a word. */
 const HERE = '\u0000';
 
-/** Both together: what is piped where `-` was, else after the words; alone it is as it is. */
+/** Joins both: the piped text replaces `-`, or else follows the words. Without words it is the prompt. */
 export function withPiped(words: string | undefined, piped: string | undefined): string {
   if (words === undefined) return piped ?? '';
   if (words.includes(HERE)) return words.replaceAll(HERE, `\n\n${piped ?? ''}`).trim();

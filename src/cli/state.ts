@@ -11,7 +11,7 @@ export function stateFolder(env: Environment): string {
   return join(base, 'ksi');
 }
 
-/** @returns '' when there is no such file, or it cannot be read: nothing is remembered then. */
+/** @returns '' if the file does not exist or cannot be read. */
 export function readState(file: string): string {
   try {
     return readFileSync(file, 'utf8');

@@ -13,7 +13,7 @@ import { systemClock, timestampOf } from '../clock.js';
 
 /** Between two looks, however much happens. */
 const MIN_PAUSE_MS = 400;
-/** Looked again though nothing was told: times go on, and not all that is shown has events. */
+/** How often to refresh without an event: ages change, and some values have no events. */
 const REFRESH_MS = 5_000;
 /** Where nothing is told. */
 const POLL_MS = 1_000;
@@ -69,7 +69,7 @@ async function again<T>(list: List<T>, show: Shower<T>, signal: AbortSignal): Pr
   } catch (error) {
     if (signal.aborted) return;
     if (!mayPass(error)) throw error;
-    show.trouble(`${error.message}; trying again`);
+    show.trouble(`${error.message}; retrying`);
   }
 }
 

@@ -3,7 +3,7 @@ import { covers, domainOf, namesTool, parseRule, prefixOf, startsWithWords, type
 
 /** One party's limits on tools. */
 export interface Layer {
-  readonly of: "the operator's policy" | "the owner's policy" | 'the request' | 'the task that asks';
+  readonly of: "the operator's policy" | "the owner's policy" | 'the request' | 'the parent task';
   /** Undefined if every tool is allowed. */
   readonly allow: readonly ToolRule[] | undefined;
   readonly deny: readonly ToolRule[];
@@ -35,7 +35,7 @@ export function requestFault(layers: readonly Layer[], text: string): string | u
     const denied = deny.find((rule) => covers(rule, requested));
     if (denied !== undefined) return `${text} is denied by ${of} (${denied.text})`;
     if (allow !== undefined && !allow.some((rule) => covers(rule, requested)))
-      return `${text} is more than ${of} allows (${listed(allow)})`;
+      return `${text} is not allowed by ${of}, which allows: ${listed(allow)}`;
   }
   return undefined;
 }
@@ -55,11 +55,11 @@ export function useFault(layers: readonly Layer[], tool: string, input: Record<s
     const denied = deny.find(
       (rule) => deniesSome(rule, tool) && (rule.uses === undefined || touches(rule, tool, input)),
     );
-    if (denied !== undefined) return `${tool} is denied here by ${of} (${denied.text})`;
+    if (denied !== undefined) return `${tool} is denied by ${of} (${denied.text})`;
     if (allow === undefined) continue;
     const rules = allow.filter((rule) => namesTool(rule, tool));
     if (rules.some(({ uses }) => uses === undefined) || (rules.length > 0 && within(rules, tool, input))) continue;
-    return `This use of ${tool} is more than ${of} allows (${listed(allow)})`;
+    return `This use of ${tool} is not allowed by ${of}, which allows: ${listed(allow)}`;
   }
   return undefined;
 }

@@ -127,7 +127,7 @@ describe('the real claude in a hostile working folder', { skip }, async () => {
 
   it('refuses what a policy denies, and says whose rule it is', async () => {
     const ran = await run('[[tool:Bash {"command":"echo a && touch b"}]]', inSite({ allowedTools: ['Bash'] }));
-    assert.match(ran.expected, /denied here by the operator's policy \(Bash\(touch:\*\)\)/);
+    assert.match(ran.expected, /denied by the operator's policy \(Bash\(touch:\*\)\)/);
     assert.equal(ran.denied, 1);
     assert.ok(
       ran.tools.includes('WebSearch') && !ran.tools.includes('WebFetch'),

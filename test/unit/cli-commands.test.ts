@@ -125,14 +125,14 @@ describe('ksi', () => {
     child.kill('SIGINT');
     const { code, err } = await ran;
     assert.equal(code, 130);
-    assert.match(err, new RegExp(`the task goes on.*ksi logs -f ${TASK}\n.*ksi cancel ${TASK}\n$`));
+    assert.match(err, new RegExp(`the task continues.*ksi logs -f ${TASK}\n.*ksi cancel ${TASK}\n$`));
   });
 
-  it('spawn says that the task goes on when it cannot be followed', async () => {
+  it('spawn says that the task continues when it cannot be followed', async () => {
     api.refuses = 'cursor_gone';
     const { code, err } = await ksi(['spawn', 'hi']);
     assert.equal(code, 2);
-    assert.match(err, new RegExp(`error \\(cursor_gone\\): .*\nthe task goes on.*ksi logs -f ${TASK}\n`));
+    assert.match(err, new RegExp(`error \\(cursor_gone\\): .*\nthe task continues.*ksi logs -f ${TASK}\n`));
   });
 
   it('spawn waits for no outcome that may be gone', async () => {

@@ -52,12 +52,15 @@ describe('what a task may ask for', () => {
 
   it('is what the operator and the owner allow, and the refusal names whose rule it was', () => {
     assert.equal(why('bob', 'Bash(git log:*)'), undefined);
-    assert.match(why('bob', 'Bash') ?? '', /^Bash is more than the operator's policy allows \(Read, Bash\(git:\*\)/);
+    assert.match(
+      why('bob', 'Bash') ?? '',
+      /^Bash is not allowed by the operator's policy, which allows: Read, Bash\(git:\*\)/,
+    );
     assert.match(
       why('bob', 'Bash(git push origin:*)') ?? '',
       /denied by the operator's policy \(Bash\(git push:\*\)\)/,
     );
-    assert.match(why('ann', 'mcp__files__read') ?? '', /more than the owner's policy allows/);
+    assert.match(why('ann', 'mcp__files__read') ?? '', /not allowed by the owner's policy/);
     assert.equal(why('bob', 'mcp__files__read'), undefined);
   });
 
@@ -92,34 +95,31 @@ describe('what a tool may be used for', () => {
     'git () ( rm -rf x ) && git',
     '',
   ])
-    it(`is more than is allowed: ${JSON.stringify(command)}`, () =>
+    it(`is not allowed: ${JSON.stringify(command)}`, () =>
       command === ''
         ? assert.equal(bash(command), undefined)
         : assert.match(bash(command) ?? '', /more than the operator/));
 
   it('is refused by the strictest, with its rule', () => {
-    assert.match(
-      bash('git status && git push -f') ?? '',
-      /denied here by the operator's policy \(Bash\(git push:\*\)\)/,
-    );
-    assert.match(bash('git  \t push') ?? '', /denied here by the operator's policy/, 'blanks hide nothing');
-    assert.match(bash('git log', 'bob', ['Bash(git log:*)']) ?? '', /denied here by the request/);
-    assert.match(bash('git log', 'bob', ['Bash']) ?? '', /denied here by the request \(Bash\)/);
+    assert.match(bash('git status && git push -f') ?? '', /denied by the operator's policy \(Bash\(git push:\*\)\)/);
+    assert.match(bash('git  \t push') ?? '', /denied by the operator's policy/, 'blanks hide nothing');
+    assert.match(bash('git log', 'bob', ['Bash(git log:*)']) ?? '', /denied by the request/);
+    assert.match(bash('git log', 'bob', ['Bash']) ?? '', /denied by the request \(Bash\)/);
     for (const command of ['(git push)', 'echo $(git push)', '{ git push; }', 'echo `git push`'])
-      assert.match(bash(command) ?? '', /denied here by the operator's policy/);
+      assert.match(bash(command) ?? '', /denied by the operator's policy/);
     const fetch = (url: string): string | undefined => useFault(layersOf(POLICY, 'bob', {}), 'WebFetch', { url });
     assert.equal(fetch('https://example.org/a'), undefined);
     assert.match(fetch('https://example.org.evil.test/') ?? '', /more than/);
     assert.match(fetch('https://example.org@evil.test/') ?? '', /more than/);
     const denied = layersOf({ deny: ['WebFetch(domain:example.org)'] }, 'bob', {});
-    assert.match(useFault(denied, 'WebFetch', { url: 'https://Example.org./a' }) ?? '', /denied here/);
+    assert.match(useFault(denied, 'WebFetch', { url: 'https://Example.org./a' }) ?? '', /is denied/);
   });
 
   it('holds for all that runs shell commands', () => {
     const watch = (deny: string[], command: string): string | undefined =>
       useFault(layersOf({ deny }, 'bob', {}), 'Monitor', { command });
-    assert.match(watch(['Bash'], 'ls') ?? '', /Monitor is denied here by the operator's policy \(Bash\)/);
-    assert.match(watch(['Bash(rm:*)'], 'ls; rm x') ?? '', /denied here/);
+    assert.match(watch(['Bash'], 'ls') ?? '', /Monitor is denied by the operator's policy \(Bash\)/);
+    assert.match(watch(['Bash(rm:*)'], 'ls; rm x') ?? '', /is denied/);
     assert.equal(watch(['Bash(rm:*)'], 'ls'), undefined);
   });
 });
@@ -132,7 +132,7 @@ describe('what a person may make of it', () => {
     assert.match(edited(['Read(/etc/**)'], 'Read', { file_path: '/etc/x' }) ?? '', /KSI cannot tell/);
     assert.match(edited(['Edit(/etc/**)'], 'Write', { file_path: '/etc/x' }) ?? '', /KSI cannot tell/);
     assert.match(edited(['Bash(rm * x)'], 'Bash', { command: 'rm -f x' }) ?? '', /KSI cannot tell/);
-    assert.match(edited(['Bash(rm:*)'], 'Bash', { command: 'rm -f x' }) ?? '', /denied here/);
+    assert.match(edited(['Bash(rm:*)'], 'Bash', { command: 'rm -f x' }) ?? '', /is denied/);
     assert.equal(edited(['Bash(rm:*)', 'Read(/etc/**)'], 'Bash', { command: 'ls' }), undefined);
     assert.equal(edited([], 'Write', { file_path: '/etc/x' }), undefined);
   });

@@ -189,7 +189,7 @@ function requestOf(
     Object.entries(pickFields(command, ClaudeOptions.properties)).filter(([name]) => !NOT_INHERITED.has(name)),
   ) as ClaudeOptions;
   const { allowed_tools: allowed = [], disallowed_tools: denied = [] } = command;
-  const of = 'the task that asks';
+  const of = 'the parent task';
   for (const rule of requestedTools ?? []) {
     const why = requestFault([{ of, allow: allowed.map(parseRule), deny: denied.map(parseRule) }], rule);
     if (why !== undefined) throw new ApiError('tool_not_allowed', `allowed_tools: ${why}`);
