@@ -22,7 +22,7 @@ export function mergeProfile(request: Blended, profile: Profile | undefined): Bl
   });
 }
 
-/** Pure: the variables of an agent for compositions. Empty ones are left out. @contexts contexts the later of these win. */
+/** Pure: the variables of an agent for compositions. Empty ones are left out. @param contexts the later of these win. */
 export function variablesOf(
   agentId: string,
   { role, capabilities = [], options = {}, agent_tools = [] }: Blended,

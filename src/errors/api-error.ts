@@ -84,7 +84,7 @@ export async function withApiErrors<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** @current current the revision now; 0: there is nothing. @throws {ApiError} revision_mismatch */
+/** @param current the revision now; 0: there is nothing. @throws {ApiError} revision_mismatch */
 export function expectRevision(expected: number | undefined, current: number): void {
   if (expected !== undefined && expected !== current)
     throw new ApiError(

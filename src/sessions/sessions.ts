@@ -84,7 +84,7 @@ export class Sessions {
     return found;
   }
 
-  /** @idOrName idOrName a UUID or a name. @throws {ApiError} session_not_found */
+  /** @param idOrName a UUID or a name. @throws {ApiError} session_not_found */
   async one(idOrName: string, principal: Principal): Promise<Session> {
     const sessionId = (await withApiErrors(() => this.#names.find(idOrName, principal.owner)))?.sessionId;
     const session =

@@ -283,7 +283,7 @@ describe('the next step', () => {
 
   it('keeps what an API of another version says', () => {
     const { message } = explain(new KsiError(409, { ...problemOf('task_ended', ''), detail: 'It has. Do so.' }));
-    assert.match(message, /It has\. Do so\. See its outcome with `ksi task ID`/);
+    assert.match(message, /It has\. Do so\. See the outcome with `ksi task ID`/);
     assert.match(explain(new KsiError(418, undefined)).message, /^error \(http_418\): KSI answered 418$/);
   });
 });

@@ -98,7 +98,7 @@ describe('what a tool may be used for', () => {
     it(`is not allowed: ${JSON.stringify(command)}`, () =>
       command === ''
         ? assert.equal(bash(command), undefined)
-        : assert.match(bash(command) ?? '', /more than the operator/));
+        : assert.match(bash(command) ?? '', /not allowed by the operator/));
 
   it('is refused by the strictest, with its rule', () => {
     assert.match(bash('git status && git push -f') ?? '', /denied by the operator's policy \(Bash\(git push:\*\)\)/);
@@ -109,8 +109,8 @@ describe('what a tool may be used for', () => {
       assert.match(bash(command) ?? '', /denied by the operator's policy/);
     const fetch = (url: string): string | undefined => useFault(layersOf(POLICY, 'bob', {}), 'WebFetch', { url });
     assert.equal(fetch('https://example.org/a'), undefined);
-    assert.match(fetch('https://example.org.evil.test/') ?? '', /more than/);
-    assert.match(fetch('https://example.org@evil.test/') ?? '', /more than/);
+    assert.match(fetch('https://example.org.evil.test/') ?? '', /is not allowed/);
+    assert.match(fetch('https://example.org@evil.test/') ?? '', /is not allowed/);
     const denied = layersOf({ deny: ['WebFetch(domain:example.org)'] }, 'bob', {});
     assert.match(useFault(denied, 'WebFetch', { url: 'https://Example.org./a' }) ?? '', /is denied/);
   });

@@ -5,7 +5,7 @@ import { processesTagged } from '../../src/process/tagged-processes.js';
 import { ClaudeProcess } from '../../workers/claude/process.js';
 
 const launcher = {
-  contain: (invocation: object, env: object) => ({ ...invocation, env, begun: () => () => undefined }),
+  contain: (invocation: object, env: object) => ({ ...invocation, env, started: () => () => undefined }),
 } as unknown as ContainedLauncher;
 
 it('a process that leaves something of another user’s behind ends like others, and its worker goes on', async (t) => {

@@ -13,7 +13,7 @@ export interface SessionFolder {
 /**
  * The session's folder on this host. The session's first attempt binds it to a workspace, and all later attempts use that one.
  * No two attempts of a session run at once.
- * @sessionExists sessionExists the session has a transcript.
+ * @param sessionExists the session has a transcript.
  * @param folders.own prepares the session's own folder.
  * @throws {TaskFault} workspace_mismatch, workspace_unavailable. @throws {BrokerError}
  */
