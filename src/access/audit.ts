@@ -5,7 +5,7 @@ import type { AuditEntry } from '../../contracts/access/audit.js';
 import type { Broker } from '../broker/connect.js';
 import { isTransient } from '../broker/errors.js';
 import { Batcher } from '../broker/batcher.js';
-import { timestampOf } from '../clock.js';
+import { sleep, timestampOf } from '../clock.js';
 
 /** The maximum number of entries that wait for the broker. Nothing can change without it, so these entries are refusals. */
 const MAX_WAITING = 10_000;
@@ -57,20 +57,7 @@ export class Audit {
           return;
         }
       }
-      await this.#pause();
+      await sleep(this.#clock, RETRY_MS, this.#stopping.signal).catch(() => undefined); // Stopping: one last attempt.
     }
-  }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      const { signal } = this.#stopping;
-      const end = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const timer = setTimeout(end, RETRY_MS);
-      signal.addEventListener('abort', end);
-    });
   }
 }

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { run } from '../fixtures/cluster.js';
+import { environmentWithoutCoverage, run } from '../fixtures/cluster.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
 
 const RUNS = [
@@ -15,9 +15,7 @@ const RUNS = [
 for (const { servers, seconds } of RUNS)
   it(`a cluster with ${servers} nats-server(s), whose processes are killed and frozen at random, loses, doubles and leaves behind nothing`, async () => {
     const out = await mkdtemp(join(tmpdir(), 'ksi-chaos-'));
-    const env = Object.fromEntries(
-      Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
-    );
+    const env = environmentWithoutCoverage();
     const main = join(REPO_ROOT, 'dist', 'test', 'chaos', 'main.js');
     const done = await run(
       process.execPath,

@@ -3,7 +3,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, describe, it } from 'node:test';
+import { after, before, beforeEach, describe, it } from 'node:test';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import type { Endpoints } from '../../src/cluster/endpoints.js';
@@ -17,11 +17,16 @@ import { KSI, startCluster, type TestCluster } from '../fixtures/cluster.js';
 
 /** `ksi up` and `ksi down` as people use and misuse them, with the real processes. */
 describe('ksi up', () => {
-  let cluster: TestCluster | undefined;
-  afterEach(async () => {
-    await cluster?.stop();
-    cluster = undefined;
+  /** One for all tests. Each begins with a cluster that is up. */
+  let cluster: TestCluster;
+  before(async () => {
+    cluster = await startCluster();
   });
+  beforeEach(async () => {
+    const up = await cluster.ksi(['up']);
+    assert.equal(up.code, 0, up.stderr);
+  });
+  after(() => cluster?.stop());
 
   const endpointsOf = async (dir: string): Promise<Endpoints> =>
     JSON.parse(await readFile(join(dir, 'endpoints.json'), 'utf8')) as Endpoints;
@@ -37,7 +42,9 @@ describe('ksi up', () => {
       const child = spawn(process.execPath, [KSI, command], { env, stdio: ['ignore', 'ignore', 'pipe'] });
       const ended = once(child, 'exit');
       let reached = false;
+      const printed: string[] = [];
       for await (const line of createInterface({ input: child.stderr })) {
+        printed.push(line);
         if (!moment.test(line)) continue;
         reached = true;
         const { pid } = (supervisorToo ? lockHolder(paths.claim) : undefined) ?? {};
@@ -45,7 +52,7 @@ describe('ksi up', () => {
         child.kill('SIGKILL');
       }
       await ended;
-      assert.ok(reached, `\`ksi ${command}\` printed no ${moment}`);
+      assert.ok(reached, `\`ksi ${command}\` printed no ${moment}:\n${printed.join('\n')}`);
     };
     const rounds = [
       { down: /stopping worker-1/, up: /^starting nats-server/, supervisorToo: false },
@@ -65,7 +72,6 @@ describe('ksi up', () => {
   };
 
   it('is harmless a second time, scales the workers when asked to, and refuses what it cannot change', async () => {
-    cluster = await startCluster();
     const { pids } = await endpointsOf(cluster.dir);
     const again = await cluster.ksi(['up']);
     assert.equal(again.code, 0, again.stderr);
@@ -89,7 +95,6 @@ describe('ksi up', () => {
   });
 
   it('starts one cluster when it is called twice at once', async () => {
-    cluster = await startCluster();
     await cluster.ksi(['down']);
     const both = await Promise.all([cluster.ksi(['up']), cluster.ksi(['up'])]);
     assert.deepEqual(
@@ -101,7 +106,6 @@ describe('ksi up', () => {
   });
 
   it('recovers from SIGKILL of the supervisor: its children are gone, the token and the work remain', async () => {
-    cluster = await startCluster();
     const { pids } = await endpointsOf(cluster.dir);
     const old = Object.values(pids).flatMap((pid) => identify(pid) ?? []);
     process.kill(pids['supervisor'] ?? 0, 'SIGKILL');
@@ -114,7 +118,6 @@ describe('ksi up', () => {
   });
 
   it('ends what a killed supervisor left with `down` alone', async () => {
-    cluster = await startCluster();
     const { pids } = await endpointsOf(cluster.dir);
     const old = Object.values(pids).flatMap((pid) => identify(pid) ?? []);
     process.kill(pids['supervisor'] ?? 0, 'SIGKILL');
@@ -122,22 +125,7 @@ describe('ksi up', () => {
     assert.deepEqual(old.filter(isAlive), []);
   });
 
-  it('says which process failed and shows its log, and leaves nothing', async () => {
-    cluster = await startCluster();
-    await cluster.ksi(['down']);
-    // The broker can't start on a store that is a file.
-    const store = join(cluster.dir, 'nats', 'store');
-    await rm(store, { recursive: true });
-    await writeFile(store, '');
-    const up = await cluster.ksi(['up']);
-    assert.equal(up.code, 1);
-    assert.match(up.stderr, /process_failed.*nats-1 does not stay up[\s\S]*nats-1\.log/);
-    const recorded = JSON.parse(await readFile(join(cluster.dir, 'processes.json'), 'utf8')) as { processes: unknown };
-    assert.deepEqual(recorded.processes, []);
-  });
-
   it('leaves a cluster alone whose folder was copied: no command with the copy reaches it', async () => {
-    cluster = await startCluster();
     const { pids } = await endpointsOf(cluster.dir);
     const running = Object.values(pids).flatMap((pid) => identify(pid) ?? []);
     // One copy as `cp -a` makes it, and one of hard links, which has the very socket of the supervisor.
@@ -167,7 +155,6 @@ describe('ksi up', () => {
   });
 
   it('ends a supervisor whose socket was deleted, and starts over a stale one', async () => {
-    cluster = await startCluster();
     const { pids } = await endpointsOf(cluster.dir);
     const running = Object.values(pids).flatMap((pid) => identify(pid) ?? []);
     await rm(join(cluster.dir, 'supervisor.sock'));
@@ -176,5 +163,18 @@ describe('ksi up', () => {
     await writeFile(join(cluster.dir, 'supervisor.sock'), 'stale');
     const up = await cluster.ksi(['up']);
     assert.equal(up.code, 0, up.stderr);
+  });
+
+  it('says which process failed and shows its log, and leaves nothing', async () => {
+    await cluster.ksi(['down']);
+    // The broker can't start on a store that is a file. This test is the last one, as the cluster's state is gone.
+    const store = join(cluster.dir, 'nats', 'store');
+    await rm(store, { recursive: true });
+    await writeFile(store, '');
+    const up = await cluster.ksi(['up']);
+    assert.equal(up.code, 1);
+    assert.match(up.stderr, /process_failed.*nats-1 does not stay up[\s\S]*nats-1\.log/);
+    const recorded = JSON.parse(await readFile(join(cluster.dir, 'processes.json'), 'utf8')) as { processes: unknown };
+    assert.deepEqual(recorded.processes, []);
   });
 });
