@@ -8,6 +8,7 @@ import type { Config } from '../../contracts/config/config.js';
 import { readConfig } from '../config/load.js';
 import { endOfFile } from '../process/file-end.js';
 import { askSupervisor } from './control.js';
+import { down } from './down.js';
 import { ClusterError } from './errors.js';
 import { resolveBubblewrap } from './bubblewrap.js';
 import { resolveNatsServer } from './nats-server/resolve.js';
@@ -54,10 +55,18 @@ export async function up(options: UpOptions): Promise<UpResult> {
   return { status: await adapt(other, config, paths, options), started: false };
 }
 
-/** @returns undefined if no supervisor listens */
+const isStopping = ({ state }: ClusterStatus): boolean => state === 'stopping' || state === 'stopped';
+
+/** Waits for a cluster that starts to be ready, and for one that stops to have stopped. @returns undefined if none runs */
 async function runningCluster(paths: ClusterPaths, options: UpOptions): Promise<ClusterStatus | undefined> {
   try {
-    return await askSupervisor(paths.socket, { op: 'ready' }, options);
+    if (!isStopping(await askSupervisor(paths.socket, { op: 'status' }, options))) {
+      const status = await askSupervisor(paths.socket, { op: 'ready' }, options);
+      if (!isStopping(status)) return status;
+    }
+    options.progress('the cluster is stopping; waiting until it has stopped');
+    await down(paths.dir, options.progress);
+    return undefined;
   } catch (error) {
     if (error instanceof ClusterError && error.code === 'not_running') return undefined;
     throw error;

@@ -105,6 +105,26 @@ describe('ksi up', () => {
     assert.equal(both.filter(({ stdout }) => stdout.includes('up already')).length, 1);
   });
 
+  it('starts the cluster again while it is still stopping', async () => {
+    const worker = (await endpointsOf(cluster.dir)).pids['worker-1'];
+    assert.ok(worker !== undefined);
+    process.kill(worker, 'SIGSTOP');
+    const down = spawn(process.execPath, [KSI, 'down'], { env: cluster.env, stdio: 'ignore' });
+    while ((await statusOf(cluster)).state !== 'stopping');
+    down.kill('SIGKILL');
+    const up = spawn(process.execPath, [KSI, 'up'], { env: cluster.env, stdio: ['ignore', 'ignore', 'pipe'] });
+    const ended = once(up, 'exit');
+    let waited = false;
+    for await (const line of createInterface({ input: up.stderr })) {
+      if (!line.includes('the cluster is stopping')) continue;
+      waited = true;
+      process.kill(worker, 'SIGCONT');
+    }
+    if (!waited) process.kill(worker, 'SIGCONT');
+    assert.deepEqual([waited, await ended], [true, [0, null]]);
+    assert.equal((await statusOf(cluster)).state, 'ready');
+  });
+
   it('recovers from SIGKILL of the supervisor: its children are gone, the token and the work remain', async () => {
     const { pids } = await endpointsOf(cluster.dir);
     const old = Object.values(pids).flatMap((pid) => identify(pid) ?? []);
