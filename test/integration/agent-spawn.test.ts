@@ -9,7 +9,7 @@ import { lastBySubject, type Stored } from '../../src/broker/read.js';
 import { KsiClient, KsiError, type SharedChange } from '../../src/client/index.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 
-describe('making agents, and giving them tasks', () => {
+describe('creating agents and giving them tasks', () => {
   let lab: ApiLab;
   before(async () => {
     lab = await ApiLab.start();
@@ -31,7 +31,7 @@ describe('making agents, and giving them tasks', () => {
   const inbox = async (id: string): Promise<InboxMessage[]> =>
     (await ask('GET', `/agents/${id}/inbox`)).body['items'] as InboxMessage[];
 
-  it('a profile says what the request does not', async () => {
+  it('a profile supplies the fields that the request does not set', async () => {
     const spawned = await spawn({ profile: 'reviewer', capabilities: ['sql'], options: { model: 'opus' } });
     assert.match(spawned.agent_id, /^reviewer_[0-9a-f]{8}$/);
     assert.deepEqual([spawned.composition, spawned.fallback, spawned.message_id], ['reviewer', false, undefined]);
@@ -45,7 +45,7 @@ describe('making agents, and giving them tasks', () => {
     assert.doesNotMatch(prompt, /\{\{/);
   });
 
-  it('a composition is chosen by what fits, or named; a profile of its own joins in', async () => {
+  it('a composition is selected by match or by name, and combined with a profile', async () => {
     const chosen = await spawn({ role: 'tester', task: 'Write tests', agent_id: 'chosen' });
     assert.deepEqual([chosen.composition, chosen.fallback], ['tester', false]);
     assert.ok((chosen.score ?? 0) >= 30);
@@ -81,7 +81,7 @@ describe('making agents, and giving them tasks', () => {
     assert.match(command.prompt, /TASK_ASSIGNMENT: Rename it\nCONTEXT: x/);
   });
 
-  it('what cannot be made is refused, and nothing is registered', async () => {
+  it('an invalid request is refused, and nothing is registered', async () => {
     for (const [body, status, code] of [
       [{ profile: 'none' }, 404, 'not_found'],
       [{ composition: 'none' }, 404, 'not_found'],
@@ -97,7 +97,7 @@ describe('making agents, and giving them tasks', () => {
     assert.equal((await ask('POST', '/agents/register', { agent_id: 'never', profile: 'none' })).status, 404);
   });
 
-  it('an external agent is made too, has its task in its inbox, and an id of its message makes it one', async () => {
+  it('an external agent is created too, gets its task in its inbox, and a message id makes the request idempotent', async () => {
     await ask('PUT', '/profiles/outside', { kind: 'external', role: 'scout', capabilities: ['maps', 'walks'] });
     const messageId = '0190a7b4-5e3c-7c4e-8a57-3d8f6f3d9a10';
     const request = { profile: 'outside', agent_id: 'scout', task: 'Go', context: 'north', message_id: messageId };
@@ -117,7 +117,7 @@ describe('making agents, and giving them tasks', () => {
     assert.deepEqual([role, capabilities], ['guide', ['maps', 'walks']]);
   });
 
-  it('a task goes to the agent with the most of what it needs, that takes one now', async () => {
+  it('a task goes to the available agent with the most required capabilities', async () => {
     const none = await ask('POST', '/agents/route', { task: 'x', required_capabilities: ['alchemy'] });
     assert.deepEqual([none.status, none.body['code']], [409, 'no_suitable_agent']);
     // External, and not there.
@@ -141,7 +141,7 @@ describe('making agents, and giving them tasks', () => {
 });
 
 describe("the client's shared state", () => {
-  it('is updated without a loss, and watched', async () => {
+  it('is updated without lost updates, and watched', async () => {
     const lab = await ApiLab.start();
     const client = new KsiClient({ url: lab.url, token: TOKEN });
     const stop = new AbortController();

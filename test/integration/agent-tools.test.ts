@@ -19,7 +19,7 @@ const ALL = ['agents', 'messages', 'shared', 'spawn'];
 const PROCESS = 'worker-1';
 
 /** The broker says which process asks: that is tried in cluster-permissions.test.ts. Here the test is that process. */
-describe('what agents ask for with their agent tools', () => {
+describe('a call of an agent tool', () => {
   let lab: ApiLab;
   let here: AgentsOver;
   let agent: string;
@@ -87,7 +87,7 @@ describe('what agents ask for with their agent tools', () => {
     return answer.ok ? 'ok' : answer.code;
   };
 
-  it('is done for the process that runs the task, and what its agent may do, and no other', async () => {
+  it('is accepted only from the process that runs the task, and only for the tools of its agent', async () => {
     const { task_id: id } = await running(['agents', 'shared']);
     assert.equal(await code(id, 'agents_list'), 'ok');
     assert.equal(await code(id, 'agents_list', {}, uuidv4(), 'worker-2'), 'forbidden');
@@ -106,7 +106,7 @@ describe('what agents ask for with their agent tools', () => {
     assert.equal(await code(id, 'agents_list'), 'not_found');
   });
 
-  it('is done as its owner, whose token must hold still', async () => {
+  it('acts as the owner, whose token must still be valid', async () => {
     const made = await lab.request('/tokens', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -154,7 +154,7 @@ describe('what agents ask for with their agent tools', () => {
       assert.equal(await waiting, 'unauthorized');
     });
 
-  it('sends messages and sets shared state, once a call', async () => {
+  it('sends a message or sets shared state once', async () => {
     const { task_id: id } = await running();
     const peer = `peer-${agent}`;
     await here.register({ agent_id: peer });
@@ -171,7 +171,7 @@ describe('what agents ask for with their agent tools', () => {
     assert.deepEqual([over, agent_id, task_id, target, result], ['agent', agent, id, peer, 'ok']);
   });
 
-  it('has a task done like its own, of no more tools; once a call; and waits for it', async () => {
+  it('spawns a task once, with at most its own tools, and waits for it', async () => {
     const options = {
       allowed_tools: ['Read', 'Bash(git log:*)'],
       model: 'haiku',
@@ -199,7 +199,7 @@ describe('what agents ask for with their agent tools', () => {
     assert.deepEqual(await waiting, { task_id: first.task_id, status: 'completed', ended: true, result: 'done' });
   });
 
-  it('is refused when tasks have tasks done that have tasks done, for ever', async () => {
+  it('is refused if tasks are nested too deeply', async () => {
     const peer = `peer-${agent}`;
     await here.register({ agent_id: peer });
     let { task_id: id } = await running(['spawn', 'messages']);

@@ -27,7 +27,7 @@ describe('answers of managed agents', () => {
     await server.stop();
   });
 
-  it('that are refused for good are told of, under the same id, and not tried for ever', async () => {
+  it('that are refused for good are reported under the same id, and are not retried for ever', async () => {
     const sent: { request: MessageRequest; within: InternalFields | undefined }[] = [];
     const answers = new AnswerSender({
       broker,
@@ -99,7 +99,7 @@ describe('answers of managed agents', () => {
     assert.equal(sent[0]?.within?.task_id, 'large');
   });
 
-  it('are looked for among what was read already, and only in what came since', async () => {
+  it('are found among messages that were already read, and otherwise only in later ones', async () => {
     const subject = SUBJECT.agentMessage('ann', 'DIRECT_MESSAGE');
     const send = async (id: string, owner = 'local'): Promise<number> => {
       const event = {

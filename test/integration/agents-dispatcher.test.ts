@@ -42,7 +42,7 @@ const unused = (): never => {
   throw new Error('not expected');
 };
 
-describe('the router', () => {
+describe('the message dispatcher', () => {
   let server: TestBroker;
   let broker: Broker;
   before(async () => {
@@ -80,7 +80,7 @@ describe('the router', () => {
     while (!(await what())) await sleep(20);
   };
 
-  it('keeps the word of an agent that waits for its turn, however often it comes', async () => {
+  it('keeps the answer of an agent that waits for its turn, however often it is delivered', async () => {
     let open: () => void = () => undefined;
     const closed = new Promise<void>((resolve) => (open = resolve));
     const asked = new Set<string>();
@@ -99,7 +99,7 @@ describe('the router', () => {
     await held.stop();
   });
 
-  it('finds what lies in inboxes of which nobody tells it, and lets each have its turn', async () => {
+  it('finds messages without a notification, and serves each inbox in turn', async () => {
     let seq = 0;
     const waits = new Set(IDS);
     let resolve: () => void = () => undefined;

@@ -41,7 +41,7 @@ describe('an exchange of managed agents', () => {
   const refusals = (found: readonly EventData<'AGENT_DELIVERED'>[]): string[] =>
     found.map(({ refused }) => refused ?? 'task').toSorted();
 
-  it('does not grow by the copies of answers that subscribers get', async () => {
+  it('does not grow because of the copies of answers that subscribers get', async () => {
     const ids = ['sub-a', 'sub-b', 'sub-c'];
     for (const agent_id of ids) await here.register({ agent_id, kind: 'managed', subscriptions: ['DIRECT_MESSAGE'] });
     await there.send({ to: 'sub-a', content: 'hello' });
@@ -51,7 +51,7 @@ describe('an exchange of managed agents', () => {
     for (const id of ids) await here.remove(id);
   });
 
-  it('ends with the answer to an answer, unless the agent that gets it asks for more', async () => {
+  it('ends with the answer to an answer, unless the agent that gets it has answers_replies', async () => {
     for (const agent_id of ['talk-a', 'talk-b']) await here.register({ agent_id, kind: 'managed' });
     await here.send({ from: 'talk-a', to: 'talk-b', content: 'hello' });
     // The message, and the answer to its answer.
@@ -69,7 +69,7 @@ describe('an exchange of managed agents', () => {
     return body as unknown as ExchangeView;
   };
 
-  it('has as many tasks as its limits allow, over all APIs, and tells whoever sent the message that is one too many', async () => {
+  it('has as many tasks as its limits allow across all APIs, and reports the excess message to its sender', async () => {
     const ids = ['loop-a', 'loop-b'];
     for (const agent_id of ids) await here.register({ agent_id, kind: 'managed', answers_replies: true });
     const sent = await there.send({ from: 'loop-a', to: 'loop-b', content: 'hello', exchange_limits: { tasks: 5 } });
@@ -92,7 +92,7 @@ describe('an exchange of managed agents', () => {
     assert.equal((await here.ask('GET', `/exchanges/${uuidv4()}`)).status, 404);
   });
 
-  it('is held to the limits of an agent in it, of which the lowest holds', async () => {
+  it('obeys the limits of its agents, of which the lowest applies', async () => {
     await here.register({ agent_id: 'low-a', kind: 'managed', answers_replies: true, exchange_limits: { tasks: 2 } });
     await here.register({ agent_id: 'low-b', kind: 'managed', answers_replies: true, exchange_limits: { tasks: 500 } });
     const sent = await here.send({ from: 'low-a', to: 'low-b', content: 'hello', exchange_limits: { tasks: 300 } });
@@ -102,7 +102,7 @@ describe('an exchange of managed agents', () => {
     assert.deepEqual([tasks, limits.tasks], [2, 2]);
   });
 
-  it('has no task more than its limit when many are asked for at once, at several APIs', async () => {
+  it('does not exceed its limit if many tasks are requested at once at several APIs', async () => {
     const brokers = await Promise.all([1, 2, 3].map(() => connectTest(lab.server.url)));
     const none = {
       sum: () => Promise.resolve({ tasks: 0, open: 0, usage: NO_USAGE }),

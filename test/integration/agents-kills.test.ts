@@ -34,7 +34,7 @@ describe('a managed agent whose workers and API are killed', () => {
     await lab.stop();
   });
 
-  it(`makes ${MESSAGES} messages into ${MESSAGES} tasks, in order, and answers each once`, async () => {
+  it(`turns ${MESSAGES} messages into ${MESSAGES} tasks, in order, and answers each once`, async () => {
     const certain = new AgentsOver(() => stays.url);
     const uncertain = new AgentsOver(() => dies.url);
     await certain.register({ agent_id: 'ann' });

@@ -44,7 +44,7 @@ describe('managed agents', () => {
     return found;
   };
 
-  it('answer the sender, in the same conversation, by a task of their session', async () => {
+  it('answer the sender in the same conversation with a task of their session', async () => {
     const { session_id: session } = await here.register({ agent_id: 'bob', kind: 'managed', role: 'critic' });
     const sent = await there.send({ from: 'ann', to: 'bob', content: 'good morning', conversation_id: 'c' });
     assert.equal(sent.status, 'delivered');
@@ -67,7 +67,7 @@ describe('managed agents', () => {
     assert.equal((await here.one('bob')).unread, 0);
   });
 
-  it('answer their owner by an event, and a person is quoted as he is', async () => {
+  it('answer their owner with an event, and get the text of a person unchanged', async () => {
     await here.register({ agent_id: 'carl', kind: 'managed' });
     const sent = await here.send({ to: 'carl', content: 'hello' });
     const answer = await lab.until(() =>
@@ -80,7 +80,7 @@ describe('managed agents', () => {
     assert.equal(dataOf('AGENT_MESSAGE', answer.event).content, 'You said: hello');
   });
 
-  it('take messages in order, one task each, at two APIs, and answer in that order', async () => {
+  it('process messages in order, one task each, at two APIs, and answer in that order', async () => {
     await here.register({ agent_id: 'dora', kind: 'managed' });
     const sent: string[] = [];
     for (let n = 0; n < 12; n++)
@@ -93,7 +93,7 @@ describe('managed agents', () => {
     assert.equal(new Set(answers.map(({ task_id: id }) => id)).size, 12);
   });
 
-  it('that are paused take none, until they are active again', async () => {
+  it('that are paused process none until they are active again', async () => {
     await here.register({ agent_id: 'eve', kind: 'managed' });
     await there.update('eve', { status: 'paused' });
     const sent = [];
@@ -113,7 +113,7 @@ describe('managed agents', () => {
     );
   });
 
-  it('obey the control signals, their own and those that they are sent', async () => {
+  it('obey control signals that they send and receive', async () => {
     for (const agent_id of ['fay', 'gil']) await here.register({ agent_id, kind: 'managed' });
     await here.send({ from: 'ann', to: 'fay', content: '[[signal:NO_RESPONSE]]' });
     await here.send({ from: 'ann', to: 'fay', content: '[[signal:END]]' });
@@ -131,7 +131,7 @@ describe('managed agents', () => {
     assert.match((await received('ann', 1))[0]?.content ?? '', /still there\?$/);
   });
 
-  it('say that a task failed, or that none could be made', async () => {
+  it('report that a task failed or could not be created', async () => {
     const failed = await here.send({ from: 'ann', to: 'bob', content: '[[error:400]]' });
     const long = await here.send({ from: 'ann', to: 'bob', content: 'x'.repeat(6_000) });
     const fine = await here.send({ from: 'ann', to: 'bob', content: 'fine' });
@@ -147,7 +147,7 @@ describe('managed agents', () => {
     assert.deepEqual([refused?.message_ids, refused?.refused], [[long.message_id], 'invalid_request']);
   });
 
-  it('do nothing more for a token that was revoked, whose limits would be gone', async () => {
+  it('do nothing more for a revoked token, whose limits no longer exist', async () => {
     await here.register({ agent_id: 'rex', kind: 'managed' });
     const made = await here.ask('POST', '/tokens', { scopes: ['agents', 'read'], concurrency: 1 });
     const holder = new AgentsOver(() => apis[0]?.url ?? '', String(made.body['token']));
@@ -161,7 +161,7 @@ describe('managed agents', () => {
     assert.equal((await here.one('rex')).unread, 0);
   });
 
-  it('talk to each other, and what they say is theirs', async () => {
+  it('talk to each other, each message under the name of its sender', async () => {
     await here.register({ agent_id: 'hal', kind: 'managed', subscriptions: ['BROADCAST'] });
     await here.register({ agent_id: 'monitor', subscriptions: ['DIRECT_MESSAGE'] });
     const { copies } = await here.send({ from: 'ann', type: 'BROADCAST', content: 'to all' });
@@ -172,7 +172,7 @@ describe('managed agents', () => {
     assert.deepEqual([copy?.message_id, copy?.agent_id, copy?.to], [answer?.message_id, 'monitor', 'ann']);
   });
 
-  it('whose answers ksi send --wait prints', async () => {
+  it('have answers that ksi send --wait prints', async () => {
     const child = spawn(process.execPath, [KSI, 'send', 'bob', 'good', 'day', '--wait', '60'], {
       env: { ...process.env, KSI_URL: apis[0]?.url, KSI_TOKEN: TOKEN },
     });
@@ -180,7 +180,7 @@ describe('managed agents', () => {
     assert.deepEqual([code, out], [0, 'You said: good day\n']);
   });
 
-  it('whose task is run again answer again', async () => {
+  it('answer again if their task is run again', async () => {
     const sent = await here.send({ from: 'ann', to: 'bob', content: '[[error:400]]' });
     const [first] = await received('ann', 1);
     const again = await there.ask('POST', `/tasks/${first?.task_id}/retry`);

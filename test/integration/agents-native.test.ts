@@ -33,7 +33,7 @@ describe('an agent that connects to the broker itself', () => {
   const ask = async (verb: string, request: object = {}): Promise<Record<string, unknown>> =>
     (await alice.request(`ksi.agents.alice.${verb}`, JSON.stringify(request), { timeout: 5_000 })).json();
 
-  it('asks as itself, once it is registered, which only the operator lets anybody do', async () => {
+  it('sends requests as itself once it is registered, which needs the operator', async () => {
     assert.equal((await ask('self'))['code'], 'not_found');
     for (const [scopes, status] of [
       [['agents'], 403],
@@ -72,7 +72,7 @@ describe('an agent that connects to the broker itself', () => {
     while ((await agents.one('alice')).unread !== 0);
   });
 
-  it('gets what it had not acknowledged before anything newer when it connects again', async () => {
+  it('gets unacknowledged messages before newer ones when it reconnects', async () => {
     const name = CONSUMER.nativeInbox('alice');
     const operator = await server.connect('api');
     // Its lease would take the test 30 s.

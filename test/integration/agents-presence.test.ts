@@ -36,7 +36,7 @@ describe('the presence of external agents', () => {
     while (!(await what())) await sleep(10);
   };
 
-  it('is lost by one of two that attach at once, and kept by the other', async () => {
+  it('is held by only one of two connections that attach at once', async () => {
     for (let n = 0; n < 20; n++) {
       const id = `twice-${n}`;
       const lost: number[] = [];
@@ -51,7 +51,7 @@ describe('the presence of external agents', () => {
     }
   });
 
-  it('comes back after it has expired, as its connection stands', async () => {
+  it('is restored after it has expired while its connection is open', async () => {
     const lost: string[] = [];
     const { holder } = await here.hold(of('back'), (reason) => lost.push(reason));
     const payload = '';
@@ -63,7 +63,7 @@ describe('the presence of external agents', () => {
     assert.deepEqual(lost, []);
   });
 
-  it('is none of a connection that was told that it failed', async () => {
+  it('does not count a connection that was refused', async () => {
     let fails = true;
     const publisher = Object.create(broker.publisher, {
       publish: {

@@ -38,7 +38,7 @@ describe('agents of the real claude that wait for tasks of their own', { skip },
     await rm(site, { recursive: true, force: true });
   });
 
-  it('get their results though they hold every slot of the cluster', async () => {
+  it('get their results even if they occupy every slot of the cluster', async () => {
     await here.register({ agent_id: 'asker' });
     const bosses = ['boss-1', 'boss-2', 'boss-3'];
     for (const agent_id of bosses) await here.register({ agent_id, kind: 'managed', agent_tools: ['spawn'] });

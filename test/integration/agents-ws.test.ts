@@ -46,7 +46,7 @@ describe('an agent over WebSocket', () => {
     await client.until((frame) => frame.op === 'acked' && (frame as unknown as { seq: number }).seq >= seq);
   };
 
-  it('gets what came while it was away, in order, then what comes, and again what it has not acknowledged', async () => {
+  it('gets the messages that it missed, in order, then new ones, and unacknowledged ones again', async () => {
     await here.register({ agent_id: 'ann' });
     for (const content of ['0', '1', '2']) await there.send({ to: 'ann', content });
     const first = await attach(lab.url, 'ann');
@@ -75,7 +75,7 @@ describe('an agent over WebSocket', () => {
     assert.deepEqual(await here.inbox('ann'), []);
   });
 
-  it('is pushed no more than it acknowledges', async () => {
+  it('gets no more messages than it acknowledges', async () => {
     await here.register({ agent_id: 'bob' });
     const count = ATTACH_WINDOW + 20;
     await Promise.all(Array.from({ length: count }, () => here.send({ to: 'bob', content: 'x' })));
@@ -93,7 +93,7 @@ describe('an agent over WebSocket', () => {
     );
   });
 
-  it('has one connection: a newer one replaces the older; its owner sees it come and go', async () => {
+  it('has one connection: a newer one replaces the older, and its owner sees both events', async () => {
     await here.register({ agent_id: 'carl' });
     const feed = lab.connect('?subject=ksi.events.agent.carl.status');
     clients.push(feed);
@@ -124,7 +124,7 @@ describe('an agent over WebSocket', () => {
     assert.equal(((await op(last, 'detached')) as { reason: string }).reason, 'removed');
   });
 
-  it('sends, and is refused what its token may not do', async () => {
+  it('sends messages, and is refused operations that its token may not do', async () => {
     await here.register({ agent_id: 'dora' });
     await here.register({ agent_id: 'worker', kind: 'managed' });
     const client = await attach(lab.url, 'dora');

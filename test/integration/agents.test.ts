@@ -49,7 +49,7 @@ describe('agents', () => {
   const contents = (messages: readonly InboxMessage[]): unknown[] => messages.map(({ content }) => content);
 
   describe('the registry', () => {
-    it('registers, shows, changes and removes an agent, at every API, with an event each', async () => {
+    it('registers, shows, changes and removes an agent at every API, with an event for each', async () => {
       const id = name();
       const feed = lab.connect(`?since=0&subject=ksi.events.agent.${id}.>`);
       await feed.opened;
@@ -87,7 +87,7 @@ describe('agents', () => {
       feed.socket.terminate();
     });
 
-    it('refuses what its tasks would be refused for', async () => {
+    it('refuses options that its tasks would be refused for', async () => {
       for (const [options, field] of [
         [{ queue: 'none' }, 'queue'],
         [{ no_such: 1 }, 'options.no_such'],
@@ -99,7 +99,7 @@ describe('agents', () => {
       assert.equal((await here.ask('POST', '/agents/register', { agent_id: 'a.b' })).status, 400);
     });
 
-    it('gives a managed agent another session only to who may spawn, and none of another owner', async () => {
+    it('gives a managed agent another session only with the scope spawn, and never one of another owner', async () => {
       const id = name();
       const tokenOf = async (owner: string, ...scopes: string[]): Promise<AgentsOver> => {
         const { body } = await here.ask('POST', '/tokens', { owner, scopes });
@@ -118,7 +118,7 @@ describe('agents', () => {
       assert.equal((await speaks.register({ agent_id: id, role: 'critic' })).session_id, session);
     });
 
-    it('ends by each signal once, however often it is told', async () => {
+    it('ends once for each signal, however often the signal arrives', async () => {
       const id = name();
       await here.register({ agent_id: id, kind: 'managed' });
       const registry = new AgentRegistry(lab.broker, silent);
@@ -129,7 +129,7 @@ describe('agents', () => {
       assert.equal(await registry.end(id, 'm2'), true);
     });
 
-    it('clears nothing of the one that was registered first', async () => {
+    it('deletes nothing of the agent that was registered first', async () => {
       const id = name();
       const positions = new InboxCursors(lab.broker, silent);
       const forget = async (): Promise<void> => undefined;
@@ -167,7 +167,7 @@ describe('agents', () => {
       assert.deepEqual(contents(await here.inbox(id)), ['second']);
     });
 
-    it('bounds how many an owner has', async () => {
+    it('limits the agents of an owner', async () => {
       const few = new AgentRegistry(lab.broker, silent, 2);
       await few.start();
       const owner = { tokenId: 't', owner: 'bounded', scopes: new Set<Scope>(), seesAll: false };
@@ -210,7 +210,7 @@ describe('agents', () => {
       assert.equal((await here.ask('GET', '/agents?cursor=x.y')).body['code'], 'invalid_cursor');
     });
 
-    it('knows at both APIs after a restart, and only one wins a race for a name', async () => {
+    it('has all agents at both APIs after a restart, and only one registration wins a race for an id', async () => {
       const id = name();
       const all = await Promise.all(
         Array.from({ length: 8 }, (_, n) => (n % 2 === 0 ? here : there).register({ agent_id: id, role: `r${n}` })),
@@ -224,7 +224,7 @@ describe('agents', () => {
   });
 
   describe('messages', () => {
-    it('come to an agent that was not there, in order, once, at any API, with receipts', async () => {
+    it('reach an agent that was offline, in order, once, at any API, with receipts', async () => {
       const id = name();
       await here.register({ agent_id: id });
       const sent: string[] = [];
@@ -254,7 +254,7 @@ describe('agents', () => {
       assert.equal((await here.send({ to: id, content: '5' })).status, 'delivered');
     });
 
-    it('are each one event, which one cursor shows, and copies go to those who subscribe', async () => {
+    it('are each one event under one cursor, and copies go to subscribers', async () => {
       const [from, to, monitor, stranger] = [name(), name(), name(), name()];
       for (const id of [from, to, stranger]) await here.register({ agent_id: id, subscriptions: ['NEWS'] });
       await here.register({ agent_id: monitor, subscriptions: ['DIRECT_MESSAGE', 'BROADCAST', 'NEWS'] });
@@ -275,7 +275,7 @@ describe('agents', () => {
       feed.socket.terminate();
     });
 
-    it('sent again under its id is the same message', async () => {
+    it('that are sent again under the same id are stored once', async () => {
       const [id, monitor] = [name(), name()];
       await here.register({ agent_id: id });
       await here.register({ agent_id: monitor, subscriptions: ['TWICE'] });
@@ -286,7 +286,7 @@ describe('agents', () => {
       assert.deepEqual(contents(await there.inbox(monitor)), ['once']);
     });
 
-    it('are read after any place that a number can name, and after no other', async () => {
+    it('are read after any sequence that a number can represent, and after no other', async () => {
       const id = name();
       await here.register({ agent_id: id });
       const after = (seq: string): Promise<Said> => here.ask('GET', `/agents/${id}/inbox?wait=0.0001&after=${seq}`);
@@ -295,7 +295,7 @@ describe('agents', () => {
       for (const seq of ['1e300', '9007199254740992']) assert.equal((await after(seq)).status, 400, seq);
     });
 
-    it('wait for a reader, and a reader for them', async () => {
+    it('wait for a reader, and a reader waits for them', async () => {
       const id = name();
       await here.register({ agent_id: id });
       const waiting = there.inbox(id, '?wait=20');
@@ -304,7 +304,7 @@ describe('agents', () => {
       assert.deepEqual(contents(await waiting), ['at last']);
     });
 
-    it('with many copies are stored once, and nobody replaces the text of another', async () => {
+    it('with many copies are stored once, and no owner can replace the text of another', async () => {
       const subscribers = Array.from({ length: 12 }, (_, n) => `bulk-${n}`);
       for (const agent_id of subscribers) await here.register({ agent_id, subscriptions: ['BULK'] });
       const bytes = async (): Promise<number> => (await lab.broker.jsm.streams.info(STREAM.events)).state.bytes;
@@ -322,7 +322,7 @@ describe('agents', () => {
       assert.equal(bodies.filter(({ name }) => name.includes(message.message_id)).length, 2);
     });
 
-    it('may be larger than the broker lets a message be', async () => {
+    it('may be larger than a message of the broker', async () => {
       const id = name();
       await here.register({ agent_id: id });
       const content = 'x'.repeat(1_500_000);
@@ -335,7 +335,7 @@ describe('agents', () => {
       feed.socket.terminate();
     });
 
-    it('of a task without an addressee go to whom they fit best', async () => {
+    it('with a task and no addressee go to the best match', async () => {
       const [one, two, three] = [name(), name(), name()];
       const mark = uuidv4();
       await here.register({ agent_id: one, capabilities: [mark], kind: 'managed' });
@@ -351,7 +351,7 @@ describe('agents', () => {
       assert.equal(unaddressed.status, 400);
     });
 
-    it('that nobody took are told of before they go, once', async () => {
+    it('that nobody acknowledged are reported once before they expire', async () => {
       const id = name();
       await here.register({ agent_id: id });
       for (const content of ['taken', 'left']) await here.send({ to: id, content });
@@ -375,7 +375,7 @@ describe('agents', () => {
       assert.deepEqual([data['message_id'], data['seq']], [left?.message_id, left?.seq]);
     });
 
-    it('go with their agent', async () => {
+    it('are deleted with their agent', async () => {
       const id = name();
       await here.register({ agent_id: id });
       await here.send({ to: id, content: 'secret' });
@@ -391,7 +391,7 @@ describe('agents', () => {
       assert.deepEqual(await here.inbox(id), []);
     });
 
-    it('and agents go with their owner', async () => {
+    it('and agents are deleted with their owner', async () => {
       const { body } = await here.ask('POST', '/tokens', { owner: 'gone', scopes: ['agents', 'read'] });
       const gone = new AgentsOver(() => lab.url, String(body['token']));
       await gone.register({ agent_id: 'gone-1' });
@@ -405,7 +405,7 @@ describe('agents', () => {
     });
   });
 
-  it('are read, acknowledged and answered by the client', async () => {
+  it('can be read, acknowledged and answered with the client', async () => {
     const [id, other] = [name(), name()];
     const client = new KsiClient({ url: lab.url, token: TOKEN });
     assert.equal((await client.agents.register({ agent_id: id, role: 'reader' })).status, 'registered');
@@ -464,7 +464,7 @@ describe('agents', () => {
     assert.equal(await ksi(['agents', 'remove', id]), `Removed ${id}.\n`);
   });
 
-  it('answer over the NATS service too', async () => {
+  it('can be sent over the NATS service too', async () => {
     const id = name();
     const call = async (verb: string, request: object): Promise<Record<string, unknown>> =>
       (await lab.broker.nc.request(`ksi.api.${verb}`, JSON.stringify(request), { timeout: 5_000 })).json();

@@ -59,7 +59,7 @@ describe('access', () => {
   };
 
   describe('tokens', () => {
-    it('are shown once, kept as a hash, and listed without', async () => {
+    it('are shown once, stored as a hash, and listed without the secret', async () => {
       const made = await make(['read'], { owner: 'ann', description: 'for the wall' });
       assert.match(made.token, /^ksi_[0-9a-f]{16}_[A-Za-z0-9_-]{43}$/);
       const stored = await lastBySubject(lab.broker, `KV_${BUCKET.tokens}`, SUBJECT.token(made.token_id));
@@ -71,7 +71,7 @@ describe('access', () => {
       assert.equal('hash' in (shown ?? {}), false);
     });
 
-    it('let nobody in that is not quite one, is revoked or has expired', async () => {
+    it('are refused if they are malformed, revoked or expired', async () => {
       const made = await make(['read'], { expires_in_s: 1 });
       const other = await make(['read']);
       const [id, secret] = [made.token_id, secretOf(made)];
@@ -92,7 +92,7 @@ describe('access', () => {
       await refused(made.token);
     });
 
-    it('revoked, end their open connections at every API within 5 s', async () => {
+    it('that are revoked end their open connections at every API within 5 s', async () => {
       const made = await make(['read', 'spawn']);
       const second = await startApiOn(lab.server.url);
       try {
@@ -116,7 +116,7 @@ describe('access', () => {
       }
     });
 
-    it('hold after a restart of the API', async () => {
+    it('remain valid after a restart of the API', async () => {
       const made = await make(['read']);
       await lab.stopApi();
       await lab.startApi();
@@ -314,7 +314,7 @@ describe('access', () => {
       ]);
     });
 
-    it('asks for its scope', async () => {
+    it('requires its scope', async () => {
       const things = await thingsOf('greta');
       for (const scope of SCOPES) {
         const { token } = await make([scope], { all_owners: true });
@@ -332,7 +332,7 @@ describe('access', () => {
       }
     });
 
-    it("shows and does nothing of another owner's, with all scopes too", async () => {
+    it("neither shows nor changes another owner's objects, even with all scopes", async () => {
       const ann = await thingsOf('ann');
       const bob = await make(SCOPES, { owner: 'bob' });
       const { owner: _owner, token: _token, ...told } = ann;
@@ -395,7 +395,7 @@ describe('access', () => {
   });
 
   describe('a token for agents that may not spawn', () => {
-    it('neither makes a managed agent nor says how one runs, by whatever way', async () => {
+    it('can neither create a managed agent nor change its options in any way', async () => {
       const both = await make(['agents', 'spawn'], { owner: 'fred' });
       const { token } = await make(['agents', 'read'], { owner: 'fred' });
       const managed = { agent_id: 'fred-managed', kind: 'managed', options: { model: 'm' } };
@@ -422,8 +422,8 @@ describe('access', () => {
     });
   });
 
-  describe('a token that does not see all', () => {
-    it('makes, sees and revokes tokens of its own owner alone', async () => {
+  describe('a token without access to all owners', () => {
+    it('creates, lists and revokes only tokens of its own owner', async () => {
       const admin = await make(['admin'], { owner: 'ann' });
       const others = await make(['read'], { owner: 'bob' });
       for (const more of [{ all_owners: true }, { owner: 'bob' }, { owner: 'local' }]) {
@@ -439,7 +439,7 @@ describe('access', () => {
       assert.equal((await ask('DELETE', `/tokens/${String(own.body['token_id'])}`, admin.token)).status, 204);
     });
 
-    it('waits for no answer beyond its own end', async () => {
+    it('does not wait for an answer beyond its expiry', async () => {
       const made = await make(['spawn'], { owner: 'wanda' });
       const waiting = ask('POST', '/spawn?wait=60', made.token, { prompt: 'x' });
       while (!JSON.stringify((await ask('GET', '/tasks?limit=500', TOKEN)).body).includes('wanda'));
@@ -449,7 +449,7 @@ describe('access', () => {
   });
 
   describe("another owner's", () => {
-    it('approval is not answered over a WebSocket, nor any without the scope', async () => {
+    it('approval cannot be answered over a WebSocket, and no approval without the scope', async () => {
       const dora = await thingsOf('dora');
       const [bob, reader] = [
         await make(['read', 'approve'], { owner: 'bob' }),
@@ -467,7 +467,7 @@ describe('access', () => {
       }
     });
 
-    it('events never come to a WebSocket, whatever it asks for', async () => {
+    it('events never reach a WebSocket, whatever it subscribes to', async () => {
       const ann = await make(['spawn', 'read'], { owner: 'ann' });
       const bob = await make(['spawn', 'read'], { owner: 'bob' });
       const before = await spawnAs(ann.token);
@@ -549,7 +549,7 @@ describe('access', () => {
   });
 
   describe('a token that has a limit', () => {
-    it('is told what is left of its rate, and when to come again', async () => {
+    it('gets its remaining quota and the time to retry', async () => {
       const { token } = await make(['spawn'], { rate: '2/hour' });
       const answers = [];
       for (let n = 0; n < 3; n++) answers.push(await ask('POST', '/spawn', token, { prompt: 'x' }));
@@ -565,7 +565,7 @@ describe('access', () => {
       assert.match(answers[1]?.headers.get('ratelimit') ?? '', /^"spawn";r=0;t=\d+$/);
     });
 
-    it('is held to its rate when it runs tasks again, too', async () => {
+    it('is limited by its rate for retries too', async () => {
       const { token } = await make(['spawn'], { rate: '2/hour' });
       const { task_id: id } = await spawnAs(token);
       assert.equal((await ask('POST', `/tasks/${id}/cancel`, token)).status, 200);
@@ -576,7 +576,7 @@ describe('access', () => {
       assert.match(refused.headers.get('ratelimit') ?? '', /r=0/);
     });
 
-    it('has no more tasks open than it may', async () => {
+    it('cannot exceed its limit of open tasks', async () => {
       const { token } = await make(['spawn'], { concurrency: 2 });
       const first = await spawnAs(token);
       await spawnAs(token);
@@ -587,7 +587,7 @@ describe('access', () => {
     });
   });
 
-  describe('the doors', () => {
+  describe('the host and origin policy', () => {
     /** `fetch` sets Host itself. */
     const raw = (path: string, headers: Record<string, string>): Promise<{ status: number; body: string }> =>
       new Promise((resolve, reject) => {
@@ -602,7 +602,7 @@ describe('access', () => {
       });
     const authorization = `Bearer ${TOKEN}`;
 
-    it('answer to their own names alone, even to a probe', async () => {
+    it('accepts only its own host names, even for a probe', async () => {
       const { port } = new URL(lab.url);
       for (const host of ['127.0.0.1', `localhost:${port}`, `[::1]:${port}`, `LOCALHOST:${port}`])
         assert.equal((await raw('/tasks', { host, authorization })).status, 200, host);
@@ -614,7 +614,7 @@ describe('access', () => {
         }
     });
 
-    it('let no page of another origin in, nor its WebSocket', async () => {
+    it('refuses pages of other origins and their WebSockets', async () => {
       const { port } = new URL(lab.url);
       const host = `localhost:${port}`;
       const from = (origin: string): Promise<{ status: number; body: string }> =>
@@ -638,7 +638,7 @@ describe('access', () => {
       await assert.rejects(lab.connect('', { headers: { authorization, host: 'evil.example' } }).opened, /403/);
     });
 
-    it('send headers that keep pages from misusing what they get', async () => {
+    it('sends headers that prevent pages from misusing answers', async () => {
       const { headers } = await lab.request('/tasks');
       assert.equal(headers.get('x-content-type-options'), 'nosniff');
       assert.match(headers.get('content-security-policy') ?? '', /default-src 'self'/);
@@ -649,7 +649,7 @@ describe('access', () => {
   });
 
   describe('the audit', () => {
-    it('keeps every change: who, what, to what, with what result', async () => {
+    it('records every change with its owner, operation, target and result', async () => {
       const made = await make(['spawn'], { owner: 'carl' });
       const { task_id: id } = await spawnAs(made.token);
       await ask('POST', `/tasks/${id}/cancel`, made.token);

@@ -5,7 +5,7 @@ import { lastBySubject, deleteMessage, type Stored } from '../../src/broker/read
 import { ApiLab, type Answer } from '../fixtures/api.js';
 
 /** The read model keeps tasks for longer than the broker keeps their events. */
-describe('a task whose events have gone by their age', () => {
+describe('a task whose events have expired', () => {
   let lab: ApiLab;
   before(async () => {
     lab = await ApiLab.start();
@@ -35,7 +35,7 @@ describe('a task whose events have gone by their age', () => {
     assert.equal(await lastState(task.task_id), undefined);
   });
 
-  it('is not shown as open by an API that was away when it ended', async () => {
+  it('is not shown as open by an API that was down when it ended', async () => {
     const task = await lab.spawn();
     while ((await lab.task(task.task_id)).status !== 'queued' || (await lastState(task.task_id)) === undefined);
     await lab.stopApi();

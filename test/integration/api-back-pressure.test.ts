@@ -29,7 +29,7 @@ describe('back-pressure', () => {
     assert.equal((await lab.request(`/tasks/${String(id)}/cancel`, { method: 'POST' })).status, 200);
   };
 
-  it('refuses a queue at 90 % of its length, waiting tasks counted, and no other', async () => {
+  it('refuses tasks for a queue at 90 % of its capacity, including waiting tasks, and for no other queue', async () => {
     const session = { session_id: uuidv4() };
     const answers = [];
     for (let n = 0; n < 18; n++) answers.push(await post('a', n % 2 === 0 ? session : {}));
@@ -45,7 +45,7 @@ describe('back-pressure', () => {
     assert.equal((await until(202, () => post('a'))).status, 202, 'room again');
   });
 
-  it('answers what a key has made before, though the queue is full', async () => {
+  it('answers a repeated key even if the queue is full', async () => {
     const init = {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'idempotency-key': 'k' },

@@ -65,14 +65,14 @@ class Lab {
   }
 }
 
-describe('cancelling what does not run', () => {
+describe('cancelling a task that does not run', () => {
   let lab: Lab;
   before(async () => {
     lab = await Lab.start();
   });
   after(() => lab.stop());
 
-  it('cancels a queued task, takes it off the queue, and answers the same again from another API', async () => {
+  it('cancels a queued task, removes it from the queue, and answers the same at another API', async () => {
     const { taskId, sessionId } = await lab.workers.post('x');
     const { status, body } = await lab.ask('cancel', taskId);
     assert.equal(status, 200);
@@ -92,7 +92,7 @@ describe('cancelling what does not run', () => {
     assert.deepEqual(lab.outcomes(id), ['SPAWN_CANCELLED']);
   });
 
-  it('takes a waiting task out of its session, and lets the next in line run when its run is cancelled', async () => {
+  it('removes a waiting task from its session, and starts the next in line when a run is cancelled', async () => {
     const sessionId = uuidv4();
     const [first, second, third, fourth] = [
       await lab.workers.post('1', { sessionId }),
@@ -112,7 +112,7 @@ describe('cancelling what does not run', () => {
     assert.equal(await lab.inQueue(sessionId), undefined);
   });
 
-  it('can be run again although its API died before it came to the queue', async () => {
+  it('allows a retry even if its API crashed before the task reached the queue', async () => {
     const first = await lab.workers.post('1');
     const { taskId, sessionId } = await lab.workers.post('2', { sessionId: first.sessionId });
     const filter = SUBJECT.taskStates(taskId);
@@ -135,7 +135,7 @@ describe('cancelling what does not run', () => {
     await lab.ask('cancel', again.body.task_id ?? '');
   });
 
-  it('cancels once, however many ask at once', async () => {
+  it('cancels once, however many requests arrive at once', async () => {
     const { taskId } = await lab.workers.post('x');
     const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => lab.call('cancel', taskId, n % 2)));
     assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
@@ -151,7 +151,7 @@ describe('cancelling what does not run', () => {
     assert.equal(late.json<ApiBody>().code, 'task_ended');
   });
 
-  it('knows no other task, and interrupts only what runs', async () => {
+  it('refuses unknown tasks, and interrupts only running tasks', async () => {
     assert.equal((await lab.ask('cancel', uuidv7())).status, 404);
     assert.equal((await lab.ask('interrupt', uuidv7())).status, 404);
     const { taskId } = await lab.workers.post('x');
@@ -160,7 +160,7 @@ describe('cancelling what does not run', () => {
     await lab.ask('cancel', taskId);
   });
 
-  it('needs no worker: one that is lost is fenced, one that stands still too', async () => {
+  it('needs no worker: a lost or stalled worker is fenced', async () => {
     const silentWorkers = [false, true];
     for (const listens of silentWorkers) {
       const { taskId, sessionId } = await lab.workers.post('x');
@@ -191,7 +191,7 @@ describe('cancelling what does not run', () => {
     }
   });
 
-  it('is repaired when its API dies at any step', async () => {
+  it('is repaired if its API crashes at any step', async () => {
     const { broker } = lab.workers;
     for (let at = 1; at <= 14; at++)
       for (const fault of ['dies_before', 'dies_after'] as const) {
@@ -226,7 +226,7 @@ describe('cancelling what does not run', () => {
   const left: string[] = [];
 });
 
-describe('cancelling what runs, and what is about to', () => {
+describe('cancelling a task that runs or is about to run', () => {
   let lab: Lab;
   before(async () => {
     lab = await Lab.start();
@@ -234,7 +234,7 @@ describe('cancelling what runs, and what is about to', () => {
   });
   after(() => lab.stop());
 
-  it('cancels a running task, and its session goes on', async () => {
+  it('cancels a running task, and its session continues', async () => {
     const { taskId, sessionId } = await lab.workers.post('[[messages:1]] [[hang]]');
     const behind = await lab.workers.post('x', { sessionId });
     await lab.workers.event('SPAWN_MESSAGE', taskId);
@@ -253,7 +253,7 @@ describe('cancelling what runs, and what is about to', () => {
     assert.equal(error.code, 'claude_interrupted');
   });
 
-  it('cancels a task in its backoff, whose session goes on at once', async () => {
+  it('cancels a task in its backoff, and its session continues at once', async () => {
     const policy = { backoff: { base_s: 3600, max_s: 3600, factor: 1 } };
     const { taskId, sessionId } = await lab.workers.post('[[die:3]]', { command: { policy } });
     const behind = await lab.workers.post('x', { sessionId });
@@ -263,7 +263,7 @@ describe('cancelling what runs, and what is about to', () => {
     assert.deepEqual(lab.outcomes(taskId), ['SPAWN_CANCELLED']);
   });
 
-  it('has one outcome whenever the cancellation comes, is answered 200 only if it is that, and loses no place in a session', async () => {
+  it('leaves one outcome whenever the cancellation arrives, answers 200 only if the task was cancelled, and keeps the order of the session', async () => {
     const sessions = Array.from({ length: 12 }, () => uuidv4());
     const tasks = await Promise.all(
       Array.from({ length: 60 }, (_, n) =>

@@ -30,7 +30,7 @@ describe('pages of another origin', () => {
   const authorization = `Bearer ${TOKEN}`;
   const asks = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization' };
 
-  it('that the operator named may read answers, refusals too, and what they say of the rate', async () => {
+  it('that the operator allows may read answers, errors and rate limit headers', async () => {
     const json = { 'content-type': 'application/json' };
     const spawned = await ask('POST', '/spawn', { origin: UI, authorization, ...json }, '{"prompt":"x"}');
     assert.equal(spawned.statusCode, 202);
@@ -50,7 +50,7 @@ describe('pages of another origin', () => {
     }
   });
 
-  it('that the operator named are told, without a token, what they may ask', async () => {
+  it('that the operator allows get preflight answers without a token', async () => {
     for (const path of ['/spawn', '/tasks/x', '/nowhere']) {
       const { statusCode, headers, body } = await ask('OPTIONS', path, { origin: 'https://two.example.org', ...asks });
       assert.deepEqual([statusCode, body], [204, '']);
@@ -74,7 +74,7 @@ describe('pages of another origin', () => {
     assert.match(answer.body, /SPAWN_COMPLETE/);
   });
 
-  it('that nobody named get none of these, nor do our own', async () => {
+  it('that are not allowed get none of these headers, and neither does the same origin', async () => {
     const { host } = new URL(lab.url);
     for (const origin of ['https://evil.example', `${UI}.evil.example`, 'null'])
       for (const answer of [
@@ -91,7 +91,7 @@ describe('pages of another origin', () => {
     assert.deepEqual([elsewhere.statusCode, shared(elsewhere)], [403, []]);
   });
 
-  it('that ask OPTIONS for themselves still need a token', async () => {
+  it('that send OPTIONS outside a preflight need a token', async () => {
     assert.equal((await ask('OPTIONS', '/spawn', { origin: UI })).statusCode, 401);
   });
 });

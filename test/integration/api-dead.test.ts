@@ -24,7 +24,7 @@ import { dataOf, WorkerLab, type PostOptions } from '../fixtures/worker.js';
 /** Two queues; the worker serves one, so that what is put back into the other stays there. */
 const ENV = { KSI_LEASE_S: '4', KSI_QUEUES: 'default,still' };
 
-describe('dead letters, and tasks run again', () => {
+describe('dead letters and retries', () => {
   let lab: WorkerLab;
   let api: ApiOn;
   before(async () => {
@@ -56,7 +56,7 @@ describe('dead letters, and tasks run again', () => {
   const task = async (id: string): Promise<Task> => (await api.call('GET', `/tasks/${id}`)).body as unknown as Task;
   const run = (sessionId: string) => lastBySubject(lab.broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
 
-  it('shows, puts back and forgets a task that its worker gave up', async () => {
+  it('shows, retries and deletes a task that its worker gave up', async () => {
     const posted = await lab.post('x [[die:3]]', { command: { policy: { max_attempts: 1 } } });
     await lab.outcome(posted.taskId);
     await lab.until(() => (lab.ends.length > 0 ? true : undefined));
@@ -77,7 +77,7 @@ describe('dead letters, and tasks run again', () => {
     await lab.outcome(again.task_id);
   });
 
-  it('is listed in pages, by queue and owner', async () => {
+  it('are listed in pages, by queue and owner', async () => {
     const ids = [];
     for (let n = 0; n < 5; n++) ids.push((await give()).taskId);
     const other = await give({ owner: 'somebody', queue: 'gone' });
@@ -102,7 +102,7 @@ describe('dead letters, and tasks run again', () => {
     assert.deepEqual((await page('?queue=still')).items, []);
   });
 
-  it('puts back all that match and can be, and says which cannot', async () => {
+  it('retries all matching dead letters, and reports those that it cannot retry', async () => {
     const good = [await give(), await give()];
     const bad = await give({ command: 'not a command' });
     const gone = await give({ queue: 'gone' });
@@ -121,7 +121,7 @@ describe('dead letters, and tasks run again', () => {
     for (const { taskId } of [bad, gone]) assert.equal((await api.call('DELETE', `/dead/${taskId}`)).status, 204);
   });
 
-  it('reads a letter that is too large for a message', async () => {
+  it('reads a dead letter that is too large for a message', async () => {
     const [taskId, sessionId] = [uuidv7(), uuidv7()];
     const blobs = new Blobs(lab.broker);
     const prompt = 'y'.repeat(2_000_000);
@@ -181,7 +181,7 @@ describe('dead letters, and tasks run again', () => {
   };
 
   for (const fault of FAULTS)
-    it(`is put back once, whichever step of the first try ${fault}`, async () => {
+    it(`is retried once, whichever step of the first attempt ${fault}`, async () => {
       for (let at = 1; at <= 10; at++) {
         const { taskId, sessionId } = await give();
         const faulty = faultyBroker(lab.broker, at, fault);
@@ -209,7 +209,7 @@ describe('dead letters, and tasks run again', () => {
     return posted;
   };
 
-  it('runs any ended task again as a new one of its session, each time it is asked', async () => {
+  it('runs any ended task again as a new task of its session, for each request', async () => {
     const done = await ended('say this', { model: 'm', command: { policy: { timeout_s: 60 } } });
     const failed = await ended('[[error:401]]');
     for (const { taskId, sessionId } of [done, failed, done]) {
@@ -226,7 +226,7 @@ describe('dead letters, and tasks run again', () => {
     dataOf('SPAWN_COMPLETE', await lab.outcome(reply.json<ApiBody>().task_id ?? ''));
   });
 
-  it('runs cancelled ones again, from the queue and from behind it', async () => {
+  it('runs cancelled tasks again, from the queue and from the waiting entries', async () => {
     const run1 = await lab.post('first', { queue: 'still' });
     const waiting = await lab.post('second', { queue: 'still', sessionId: run1.sessionId });
     for (const { taskId } of [waiting, run1]) {
@@ -239,7 +239,7 @@ describe('dead letters, and tasks run again', () => {
     }
   });
 
-  it('says when a command is not there any more, or the task never was', async () => {
+  it('reports that a command is deleted or that a task never existed', async () => {
     const { taskId } = await ended('x');
     await lab.until(() => (lab.ends.length > 0 ? true : undefined));
     assert.equal((await retry(taskId)).status, 202);

@@ -71,7 +71,7 @@ describe('deletion at an API', () => {
     assert.ok(status < 300 || status === 404, `${path}: ${status} ${JSON.stringify(body)}`);
   };
 
-  it('leaves no consumer at the broker, whatever is deleted', async () => {
+  it('leaves no consumer at the broker, for any deletion', async () => {
     const large = 'x'.repeat(1_100_000);
     const tasks = await storeEndedTasks(lab.broker, 180);
     const letters = await storeEndedTasks(lab.broker, 20, { dead: true });
@@ -106,7 +106,7 @@ describe('deletion at an API', () => {
       assert.equal((await streamPosition(lab.broker, stream)).messages, 0, stream);
   });
 
-  it('by filter takes the ended tasks that match, page by page, and leaves open ones', async () => {
+  it('by filter deletes the matching ended tasks page by page, and keeps open ones', async () => {
     const cancelled = await lab.spawn({ prompt: 'cancelled', queue: 'default' });
     assert.equal((await here.ask('POST', `/tasks/${cancelled.task_id}/cancel`)).status, 200);
     const done = await ended(5);
@@ -138,7 +138,7 @@ describe('deletion at an API', () => {
     );
   });
 
-  it('of a session in which a task is taken in meanwhile leaves what that task writes, and the session', async () => {
+  it('of a session that accepts a task in the meantime keeps the output of that task, and the session', async () => {
     const { broker } = lab;
     const sessionId = uuidv4();
     const transcript = SUBJECT.transcript(sessionId);
@@ -181,14 +181,14 @@ describe('deletion at an API', () => {
     assert.equal(await hasAny(broker, STREAM.events, SUBJECT.sessionDeleted(sessionId)), false);
   });
 
-  it('refuses a date that is none here: a leap second, or one with a suffix', async () => {
+  it('refuses an invalid date: a leap second, or a date with a suffix', async () => {
     for (const date of ['2016-12-31T23:59:60Z', '2026-01-01T00:00:00Z[Europe/Paris]']) {
       const { status, body } = await here.ask('DELETE', `/tasks?ended_before=${encodeURIComponent(date)}`);
       assert.deepEqual([status, body['code']], [400, 'invalid_request'], date);
     }
   });
 
-  it("of an agent's task takes its message, its answer and all copies, however late they came", async () => {
+  it("of an agent's task includes its message, its answer and all copies, however late they arrived", async () => {
     const canary = 'nightjar5c1d';
     const type = 'DIRECT_MESSAGE';
     await here.register({ agent_id: 'ann' });
@@ -224,7 +224,7 @@ describe('deletion at an API', () => {
     assert.deepEqual([mine[SUBJECT.messageStored(type, 'ann')], mine[SUBJECT.messageStored(type, 'carl')]], [250, 250]);
   });
 
-  it('gives back no money of a day, a session or an exchange, nor does a read model that is built anew', async () => {
+  it('does not reduce the cost of a day, a session or an exchange, even if the read model is rebuilt', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'ksi-spent-'));
     const file = join(folder, 'budgets.json');
     const budgets = { owners: { local: { usd_per_day: 2 } }, session_usd: 1 };

@@ -4,14 +4,14 @@ import { v4 as uuidv4 } from 'uuid';
 import { STREAM } from '../../contracts/wire/names.js';
 import { ApiLab } from '../fixtures/api.js';
 
-describe('a task that has not started in its time', () => {
+describe('a task that has not started in time', () => {
   let lab: ApiLab;
   before(async () => {
     lab = await ApiLab.start();
   });
   after(() => lab.stop());
 
-  it('expires although no worker ever comes to it, and makes room for what waits behind it', async () => {
+  it('expires even without a worker, and makes room for the tasks that wait behind it', async () => {
     const session = { session_id: uuidv4() };
     const first = await lab.spawn({ prompt: 'x', queue_timeout_s: 1, ...session });
     const second = await lab.spawn({ prompt: 'x', queue_timeout_s: 1, ...session });

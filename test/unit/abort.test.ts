@@ -16,7 +16,7 @@ describe('many waits on one signal', () => {
     linked: (signal) => once(linked(signal).signal, 'abort').then(() => Promise.reject(signal.reason)),
   };
   for (const [name, wait] of Object.entries(ways))
-    it(`are one listener: ${name}`, async () => {
+    it(`use one listener: ${name}`, async () => {
       const aborter = new AbortController();
       const waits = Array.from({ length: WAITS }, () => wait(aborter.signal));
       assert.equal(getEventListeners(aborter.signal, 'abort').length, 1);
@@ -26,7 +26,7 @@ describe('many waits on one signal', () => {
         assert.equal(each.status === 'rejected' && each.reason, reason);
     });
 
-  it('leave no listener when they have ended', async () => {
+  it('leave no listener after they have ended', async () => {
     const { signal } = new AbortController();
     await Promise.all(Array.from({ length: WAITS }, () => sleep(systemClock, 1, signal)));
     await Promise.all(Array.from({ length: WAITS }, () => pause(1, signal)));
@@ -34,7 +34,7 @@ describe('many waits on one signal', () => {
     assert.deepEqual(getEventListeners(signal, 'abort'), []);
   });
 
-  it('are all called, even if one of them throws', async () => {
+  it('are all called, even if one throws', async () => {
     const aborter = new AbortController();
     const called: string[] = [];
     const thrown = new Error('of a listener');
@@ -53,7 +53,7 @@ describe('many waits on one signal', () => {
     assert.deepEqual(called, ['second']);
   });
 
-  it('are each called once, but not those that were called off', () => {
+  it('are each called once, unless they were removed', () => {
     const aborter = new AbortController();
     const called: string[] = [];
     const call = (): number => called.push('same');

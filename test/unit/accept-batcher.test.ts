@@ -40,7 +40,7 @@ describe('the batcher', () => {
     assert.deepEqual(fake.calls, [1]);
   });
 
-  it('publishes together what comes together, and knows each one’s sequence', async () => {
+  it('publishes concurrent entries in one batch and returns the sequence of each', async () => {
     const { batcher, fake } = lab();
     const acks = await Promise.all(Array.from({ length: 50 }, () => batcher.publish(publication())));
     assert.deepEqual(
@@ -50,7 +50,7 @@ describe('the batcher', () => {
     assert.deepEqual(fake.calls, [50]);
   });
 
-  it('lets one entry’s fault be its own', async () => {
+  it('reports the fault of one entry to that entry only', async () => {
     const { batcher } = lab();
     const results = await Promise.allSettled(
       Array.from({ length: 30 }, (_, index) => batcher.publish(publication(index === 17 ? 'bad' : 'good'))),
@@ -61,20 +61,20 @@ describe('the batcher', () => {
     );
   });
 
-  it('does not send again what may have been stored', async () => {
+  it('does not resend entries that may have been stored', async () => {
     const { batcher, fake } = lab();
     const results = await Promise.allSettled(Array.from({ length: 20 }, () => batcher.publish(publication('away'))));
     assert.ok(results.every(({ status }) => status === 'rejected'));
     assert.deepEqual(fake.calls, [20]);
   });
 
-  it('goes on after a failure', async () => {
+  it('continues after a failure', async () => {
     const { batcher } = lab();
     await assert.rejects(batcher.publish(publication('bad')));
     assert.equal((await batcher.publish(publication())).seq, 1);
   });
 
-  it('cuts what is made on demand by number and bytes', () => {
+  it('splits lazily created entries by count and bytes', () => {
     const of = (count: number, bytes: number): number[] =>
       [...batchesOf(Array.from({ length: count }, () => ({ subject: 's', payload: new Uint8Array(bytes) })))].map(
         ({ length }) => length,
@@ -83,7 +83,7 @@ describe('the batcher', () => {
     assert.deepEqual(of(10, 1_000_000), [4, 4, 2]);
   });
 
-  it('bounds a batch in count and bytes, and takes at least one', () => {
+  it('limits a batch by count and bytes, but takes at least one entry', () => {
     assert.equal(batchLength(Array.from({ length: 2_000 }, () => ({ bytes: 1 }))), 500);
     assert.equal(batchLength([{ bytes: 9_000_000 }, { bytes: 1 }]), 1);
     assert.equal(batchLength([{ bytes: 3_000_000 }, { bytes: 3_000_000 }]), 1);
@@ -91,8 +91,8 @@ describe('the batcher', () => {
   });
 });
 
-describe('what is open without a token', () => {
-  it('is only what is named', () => {
+describe('operations without a token', () => {
+  it('are only the listed ones', () => {
     for (const path of ['/health', '/livez?x=1', '/docs', '/docs/static/index.html', '/openapi.json'])
       assert.equal(isOpen(path), true, path);
     for (const path of [

@@ -6,8 +6,8 @@ import { ApiError } from '../../src/errors/api-error.js';
 import { AgentToolCalls, type AgentToolCallsOptions, type Spawned } from '../../src/agents/tools/calls.js';
 import type { Caller } from '../../src/agents/tools/caller.js';
 
-describe('what agents do with their agent tools', () => {
-  it('comes to an end, however messages and tasks lead to each other', async () => {
+describe('calls of agent tools', () => {
+  it('end, however messages and tasks cause each other', async () => {
     const spawned: Spawned[] = [];
     const sent: unknown[] = [];
     const options = {
@@ -41,7 +41,7 @@ describe('what agents do with their agent tools', () => {
     }
   });
 
-  it('count a call once that is asked for again as its refusal may pass', async () => {
+  it('count a call once if it is repeated after a temporary refusal', async () => {
     let counted = 0;
     const refusals = [new ApiError('queue_full', 'x'), new ApiError('conflict', 'x'), undefined];
     const deeds = new AgentToolCalls({

@@ -48,7 +48,7 @@ describe('control signals', () => {
     it(`of ${JSON.stringify(text)}`, () => assert.deepEqual(readSignals(text), expected));
 });
 
-describe('what a managed agent does with a message', () => {
+describe('the reaction of a managed agent to a message', () => {
   const error = { code: 'x', message: 'x' };
   for (const [what, given, kind] of [
     ['words', {}, 'task'],
@@ -75,7 +75,7 @@ describe('what a managed agent does with a message', () => {
       assert.equal(reactionTo(one, agent()).kind, kind);
     });
 
-  it('that answers its own answer is a task only if it asks for such', () => {
+  it('that answers its own answer is a task only with answers_replies', () => {
     const reply = message({ to: 'bob', from: 'ann', replies: 2, hops: 3 });
     assert.deepEqual(reactionTo(reply, agent()), { kind: 'none', refused: 'reply_to_reply' });
     const reaction = reactionTo(reply, agent({ answers_replies: true }));
@@ -84,7 +84,7 @@ describe('what a managed agent does with a message', () => {
     assert.equal(reactionTo({ ...reply, to: 'carl' }, agent({ answers_replies: true })).kind, 'none');
   });
 
-  it('that gives it the word in a conversation is a task, whatever is quoted in it; nobody else can give it', () => {
+  it('that begins its turn in a conversation is a task, whatever the message quotes; only KSI can begin a turn', () => {
     const word = { type: 'CONVERSATION_TURN', conversation_id: 'c', content: 'Say [END] when you are done.' };
     const reaction = reactionTo(message(word), agent());
     assert.ok(reaction.kind === 'task');
@@ -92,7 +92,7 @@ describe('what a managed agent does with a message', () => {
     assert.equal(reactionTo(message({ ...word, from: 'ann' }), agent()).kind, 'end');
   });
 
-  it('its task is of its session, with its options, and knows whom it answers', () => {
+  it('creates a task in its session, with its options and the message that it answers', () => {
     const options = { model: 'haiku', append_system_prompt: 'Be brief.', queue: 'slow' };
     const reaction = reactionTo(
       message({ from: 'ann', conversation_id: 'c', hops: 3, token_id: 't' }),
@@ -115,14 +115,14 @@ describe('what a managed agent does with a message', () => {
     assert.deepEqual(reaction.message, { ...to, exchange_id: 'm1' });
   });
 
-  it('its prompt is what a person says, and what an agent says with its name', () => {
+  it('uses the text of a person as the prompt, and prefixes the text of an agent with its name', () => {
     assert.equal(promptOf(message({ conversation_id: 'c' })), 'hello');
     assert.equal(promptOf(message({ type: 'NEWS' })), '[Message NEWS]\n\nhello');
     assert.equal(promptOf(message({ content: '', payload: { a: 1 } })), '{\n  "a": 1\n}');
   });
 });
 
-describe('what a managed agent answers', () => {
+describe('the answer of a managed agent', () => {
   const outcome = (type: string, data: object): Parameters<typeof answerOf>[0] =>
     ({ type, data }) as unknown as StoredEvent<'SPAWN_COMPLETE'>;
   const complete = (result: unknown, more: object = {}): Parameters<typeof answerOf>[0] =>
@@ -149,7 +149,7 @@ describe('what a managed agent answers', () => {
   ] as const)
     it(`with ${what}`, () => assert.deepEqual(answerOf(given), expected));
 
-  it('to the word in a conversation, in any case', () => {
+  it('to a turn in a conversation, whatever the outcome', () => {
     const turnAnswerFor = (given: Parameters<typeof answerOf>[0]): unknown => turnAnswer(answerOf(given));
     assert.deepEqual(turnAnswerFor(complete('yes')), { content: 'yes' });
     assert.deepEqual(turnAnswerFor(complete('[NO_RESPONSE]')), { content: '' });
@@ -157,7 +157,7 @@ describe('what a managed agent answers', () => {
     assert.equal(turnAnswerFor(outcome('SPAWN_CANCELLED', { reason: 'not_accepted' })), undefined);
   });
 
-  it('with a cancellation and an expiry', () => {
+  it('to a cancelled and to an expired task', () => {
     assert.equal(answerOf(outcome('SPAWN_CANCELLED', { reason: 'requested' })).message?.error?.code, 'task_cancelled');
     assert.equal(answerOf(outcome('SPAWN_EXPIRED', { queue_timeout_s: 1 })).message?.error?.code, 'task_expired');
   });
@@ -184,8 +184,8 @@ describe('a task without an addressee', () => {
     });
 });
 
-describe('the index of agents', () => {
-  it('keeps ids, owners and subscribers up with every change', () => {
+describe('the agent index', () => {
+  it('updates ids, owners and subscribers on every change', () => {
     const index = new AgentIndex();
     const [a, b] = [
       agent({ agent_id: 'a', subscriptions: ['NEWS'] }),

@@ -16,8 +16,8 @@ function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   return { promise, resolve };
 }
 
-describe('a task of unknown fate', () => {
-  it('is cancelled once a broker that only hung answers again, though no connection was lost', async () => {
+describe('a task whose acceptance is unknown', () => {
+  it('is cancelled once a stalled broker answers again, even if no connection was lost', async () => {
     mock.timers.enable({ apis: ['setTimeout'] });
     try {
       let asked = 0;
@@ -57,7 +57,7 @@ describe('a task of unknown fate', () => {
     }
   });
 
-  it('waits for no other that cannot be settled', async () => {
+  it('does not wait for other tasks that cannot be settled', async () => {
     const settled = deferred<string>();
     const broker = {
       connected: () => true,

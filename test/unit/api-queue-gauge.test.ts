@@ -29,8 +29,8 @@ const gaugeOf = (stored: Standing): QueueCapacity =>
     silent,
   );
 
-describe('the queue gauge', () => {
-  it("leaves a tenth of a queue to promotions and put-backs, and another queue's length alone", async () => {
+describe('the queue capacity', () => {
+  it('reserves a tenth of a queue for promotions and retries of dead letters, and counts each queue separately', async () => {
     const takeAt = async (tasks: number, queue = 'default'): Promise<boolean> => {
       const gauge = gaugeOf({ tasks, bytes: 0 });
       await gauge.refresh();
@@ -41,21 +41,21 @@ describe('the queue gauge', () => {
     assert.equal(await takeAt(9, 'other'), true);
   });
 
-  it('counts what it took since it looked', async () => {
+  it('counts reservations since the last reading', async () => {
     const gauge = gaugeOf({ tasks: 7, bytes: 0 });
     await gauge.refresh();
     assert.deepEqual([await gauge.reserve('default', 1), await gauge.reserve('default', 1)], [true, true]);
     assert.equal(gauge.standing, 9);
   });
 
-  it('refuses what would leave less than a tenth of the bytes', async () => {
+  it('refuses tasks that would leave less than a tenth of the bytes', async () => {
     const gauge = gaugeOf({ tasks: 0, bytes: 800 });
     await gauge.refresh();
     assert.equal(await gauge.reserve('default', 101), false);
     assert.equal(await gauge.reserve('default', 100), true);
   });
 
-  it('says that no queue takes a task, and looks again each time', async () => {
+  it('reports that no queue accepts a task, and reads the counts again each time', async () => {
     const stored = { tasks: 0, bytes: 899 };
     const gauge = gaugeOf(stored);
     await gauge.refresh();
@@ -75,7 +75,7 @@ describe('the queue gauge', () => {
     assert.equal(two.full(), undefined, 'the other queue takes tasks');
   });
 
-  it('refuses nobody by a figure that has grown old', async () => {
+  it('does not refuse tasks because of an outdated count', async () => {
     const stored = { tasks: 10, bytes: 0 };
     const gauge = gaugeOf(stored);
     await gauge.refresh();

@@ -26,7 +26,7 @@ describe('counts of spawns', () => {
   });
   const took = (counts: RateCounts, now = BEGIN, token = 't'): boolean => counts.take(token, RATE, now).taken;
 
-  it('end with their window, which is the wall clock’s, and are a token’s own', () => {
+  it('end with their window of wall-clock time and are counted per token', () => {
     const counts = new RateCounts('a');
     assert.deepEqual(
       [0, 1, MINUTE - 1, MINUTE - 1].map((ms) => took(counts, BEGIN + ms)),
@@ -37,7 +37,7 @@ describe('counts of spawns', () => {
     assert.deepEqual([leftOf(RATE, BEGIN), leftOf(RATE, BEGIN + MINUTE - 1)], [MINUTE, 1]);
   });
 
-  it('are those of all APIs, however often and in which order they are told', () => {
+  it('are the sums of all APIs, however often and in whatever order they arrive', () => {
     const counts = new RateCounts('a');
     for (const taken of [1, 2, 1, 2]) counts.hear([count({ taken })], BEGIN);
     assert.deepEqual(counts.take('t', RATE, BEGIN), { taken: true, total: 3 });
@@ -46,7 +46,7 @@ describe('counts of spawns', () => {
     assert.deepEqual(counts.take('t', RATE, BEGIN), { taken: false, total: 12 });
   });
 
-  it('of the past and of a far future are passed over; of a clock that is a little ahead they are kept', () => {
+  it('are ignored if they are from the past or the far future, and kept if a clock is slightly ahead', () => {
     const counts = new RateCounts('a');
     const { window } = count();
     counts.hear([count({ window: window - 1 }), count({ window: window + 1, taken: 3 })], BEGIN);
@@ -56,7 +56,7 @@ describe('counts of spawns', () => {
     assert.equal(took(counts, BEGIN + 2 * MINUTE), true);
   });
 
-  it('are forgotten with their window also by an API that only hears of them', () => {
+  it('are dropped with their window, even by an API that only receives them', () => {
     const counts = new RateCounts('a');
     counts.hear([count()], BEGIN);
     const next = count({ window: count().window + 1 });
@@ -64,7 +64,7 @@ describe('counts of spawns', () => {
     assert.deepEqual(counts.all(BEGIN), [next]);
   });
 
-  it('are told once, as far as they are this API’s; all, to one that asks', () => {
+  it('are published once by their own API, and completely on request', () => {
     const counts = new RateCounts('a');
     counts.hear([count()], BEGIN);
     assert.deepEqual(counts.tell(BEGIN), []);
@@ -146,8 +146,8 @@ const taken = (api: SpawnRateLimiter): boolean => {
   }
 };
 
-describe('the rate of a token', () => {
-  it('holds over all APIs, but for what they take before they hear of each other', () => {
+describe('the rate limit of a token', () => {
+  it('applies across all APIs, except for tasks accepted before they receive each other’s counts', () => {
     const world = new World();
     const [one, two] = [world.api(), world.api()];
     assert.deepEqual([taken(one), taken(two)], [true, true]);
@@ -159,7 +159,7 @@ describe('the rate of a token', () => {
     assert.deepEqual([taken(one), taken(two)], [true, true]);
   });
 
-  it('tells who is taken and who is refused what is left, and until when', () => {
+  it('reports the remaining quota and its reset time with acceptances and refusals', () => {
     const world = new World();
     const [one, two] = [world.api(), world.api()];
     taken(one);
@@ -176,7 +176,7 @@ describe('the rate of a token', () => {
     });
   });
 
-  it('costs nothing while nothing is taken', () => {
+  it('publishes nothing while no task is accepted', () => {
     const world = new World();
     const one = world.api();
     const began = world.sent.length;
@@ -186,7 +186,7 @@ describe('the rate of a token', () => {
     assert.deepEqual([world.sent.length - began, world.timers], [1, 0]);
   });
 
-  it('holds at an API that started late, or in the place of another', async () => {
+  it('applies at an API that started late or replaced another', async () => {
     const world = new World();
     const [one, two] = [world.api('3/hour'), world.api('3/hour')];
     taken(one);
@@ -197,7 +197,7 @@ describe('the rate of a token', () => {
     assert.deepEqual([taken(again), taken(again), taken(two)], [true, false, false]);
   });
 
-  it('holds again once messages that were lost have been followed by another, or the connection is back', () => {
+  it('applies again after lost messages, once another message arrives or the connection is restored', () => {
     const world = new World();
     const [one, two] = [world.api('4/hour'), world.api('4/hour')];
     world.deaf = true;

@@ -14,7 +14,7 @@ const FIRST = '01a20820-0000-7000-8000-000000000001';
 const SECOND = '01a20820-0000-7000-8000-000000000002';
 
 describe('the sweeper', () => {
-  it('ends what is overdue although the sessions cannot be swept: the queue may be full of it', async () => {
+  it('ends overdue tasks even if the sessions cannot be swept, because they may fill the queue', async () => {
     const swept = new Promise<void>((resolve) => {
       const broker = {
         connected: () => true,
@@ -32,7 +32,7 @@ describe('the sweeper', () => {
     await swept;
   });
 
-  it('does nothing once it is stopped', async () => {
+  it('does nothing after stop', async () => {
     let swept = 0;
     const broker = { connected: () => (swept++, true), clock: systemClock } as unknown as Broker;
     const sweeper = new Sweeper(broker, { sweep: async () => 0 }, () => false, [], silent);
@@ -42,7 +42,7 @@ describe('the sweeper', () => {
     assert.equal(swept, 0);
   });
 
-  it('comes to the other sessions when one cannot be swept', async () => {
+  it('continues with the other sessions if one cannot be swept', async () => {
     const promoted: string[] = [];
     const broker = {
       jsm: {
@@ -73,8 +73,8 @@ describe('the sweeper', () => {
   });
 });
 
-describe('the sweep of tasks whose command is lost', () => {
-  it('begins when commands that were on their way are stored, and looks at none once all are settled', async () => {
+describe('the sweep of tasks with a lost command', () => {
+  it('begins once pending commands are stored, and reads no task once all are settled', async () => {
     const made = '2026-01-01T00:00:00.000000001Z';
     let [now, asked] = [Date.parse(made), new Set<string>()];
     const broker = { clock: { ...systemClock, now: () => now } } as unknown as Broker;

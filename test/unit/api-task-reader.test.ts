@@ -27,7 +27,7 @@ const ROW = acceptedRow(
 );
 
 describe('waiting for the end of a task', () => {
-  it('leaves nothing behind, neither at its end nor when it is given up', async () => {
+  it('leaves no listener after the end or an abort', async () => {
     const listeners = new Set<(row: TaskRow) => void>();
     const model = {
       get: () => ROW,
@@ -51,7 +51,7 @@ describe('waiting for the end of a task', () => {
     assert.equal(listeners.size, 0);
   });
 
-  it('sees one that ends while the broker is asked for it', async () => {
+  it('sees a task that ends while the broker is queried', async () => {
     let row: TaskRow | undefined;
     const model = { get: () => row, output: () => undefined, onEnded: () => () => undefined } as unknown as ReadModel;
     const hub = {

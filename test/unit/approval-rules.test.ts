@@ -31,7 +31,7 @@ const rule = (fields: Partial<ApprovalRule>): ApprovalRule => ({
 });
 
 describe('rules of approvals', () => {
-  it('are made of what is asked', () => {
+  it('are derived from the requested tool use', () => {
     const made = (request: Approval, scope: Always['scope'] = 'owner') => proposedRule({ scope }, request);
     assert.deepEqual(made(bash(' git  status ')), { rule: 'Bash(git status)' });
     assert.deepEqual(made(approval({ tool: 'Write', input: { file_path: '/a' } }), 'session'), { rule: 'Write' });
@@ -39,7 +39,7 @@ describe('rules of approvals', () => {
     assert.deepEqual(made(fetch), { rule: 'WebFetch(domain:example.org)' });
   });
 
-  it('are refused when they would not allow what is asked, or more than can be told', () => {
+  it('are refused if they do not allow the requested tool use, or if their effect cannot be determined', () => {
     const refused = (request: Approval, always: Parameters<typeof proposedRule>[0]): string => {
       const made = proposedRule(always, request);
       return 'field' in made ? made.field : made.rule;
@@ -56,7 +56,7 @@ describe('rules of approvals', () => {
     assert.equal(refused(bash('git log'), { scope: 'owner', rule: 'Bash(git:*)' }), 'Bash(git:*)');
   });
 
-  it('allow every use of a tool outside of the session only if a person names the rule', () => {
+  it('allow every use of a tool outside the session only if a person names the rule', () => {
     const request = approval({ tool: 'Write', input: { file_path: '/a' }, agent_id: 'x' });
     for (const scope of ['agent', 'owner'] as const) {
       const refused = proposedRule({ scope }, request);
@@ -66,7 +66,7 @@ describe('rules of approvals', () => {
     }
   });
 
-  it('allow that and nothing else', () => {
+  it('allow only the matching tool uses', () => {
     assert.ok(ruleApplies(rule({}), bash('git status')));
     for (const command of ['git status -v', 'git status; rm x', 'git status $(rm x)', 'git push'])
       assert.ok(!ruleApplies(rule({}), bash(command)), command);
@@ -77,7 +77,7 @@ describe('rules of approvals', () => {
     assert.ok(!ruleApplies(rule({ rule: 'Write' }), approval({ kind: 'question', tool: 'Write' })));
   });
 
-  it('are for the tasks that they name', () => {
+  it('apply to the tasks in their scope', () => {
     assert.ok(!ruleApplies(rule({ owner: 'bob' }), bash('git status')));
     assert.ok(ruleApplies(rule({ scope: 'session', session_id: 's' }), bash('git status')));
     assert.ok(!ruleApplies(rule({ scope: 'session', session_id: 'other' }), bash('git status')));

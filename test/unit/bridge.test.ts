@@ -29,7 +29,7 @@ import { REPO_ROOT } from '../fixtures/paths.js';
 describe('bridge: ids of agents', () => {
   const legacyIds = fc.oneof(fc.string({ minLength: 1, maxLength: 12, unit: 'grapheme' }), fc.constantFrom('alice', 'a.b', '_', 'legacy-YS5i', 'legacy-x')); // prettier-ignore
 
-  it('are valid in KSI, and come back as they were', () => {
+  it('are valid in KSI and convert back unchanged', () => {
     fc.assert(
       fc.property(legacyIds, (legacy) => {
         fc.pre(Buffer.byteLength(legacy) <= 42);
@@ -40,7 +40,7 @@ describe('bridge: ids of agents', () => {
     );
   });
 
-  it('are one each, and stay as they are where they can', () => {
+  it('are unique and unchanged where possible', () => {
     assert.equal(ksiAgentId('worker_1-a', 'agent_id'), 'worker_1-a');
     assert.notEqual(ksiAgentId('a.b', 'agent_id'), ksiAgentId(ksiAgentId('a.b', 'agent_id'), 'agent_id'));
     assert.throws(() => ksiAgentId('ü'.repeat(22), 'parameters.agent_id'), /parameters\.agent_id/);
@@ -51,7 +51,7 @@ describe('bridge: lines', () => {
   const push = (lines: LineReader, ...chunks: string[]): string[] =>
     chunks.flatMap((chunk) => lines.push(Buffer.from(chunk)).map(String));
 
-  it('are the same however they are cut', () => {
+  it('are the same however the chunks are split', () => {
     fc.assert(
       fc.property(fc.array(fc.string()), fc.array(fc.nat(20)), (texts, cuts) => {
         const all = Buffer.from(texts.map((text) => text.replaceAll('\n', ' ')).join('\n'));
@@ -67,7 +67,7 @@ describe('bridge: lines', () => {
     );
   });
 
-  it('have a limit, each and together', () => {
+  it('have a size limit, each and in total', () => {
     const memory = new LineMemoryLimit(10);
     const [one, other] = [new LineReader(8, memory), new LineReader(8, memory)];
     assert.deepEqual(push(one, 'abcdefg', 'h\n'), ['abcdefgh']);
@@ -82,13 +82,13 @@ describe('bridge: lines', () => {
 describe('bridge: requests', () => {
   const checked = (object: object) => checkRequest(readLine(Buffer.from(JSON.stringify(object))));
 
-  it('may have null for what is optional, and parameters that nobody knows', () => {
+  it('may have null for optional fields, and unknown parameters', () => {
     const asked = { command: 'SPAWN', version: '2.0', parameters: { mode: 'sync', type: 'claude', prompt: 'x', session_id: null, extra: 1 }, metadata: null }; // prettier-ignore
     assert.deepEqual(checked(asked).parameters, { mode: 'sync', type: 'claude', prompt: 'x', extra: 1 });
     assert.deepEqual(checked({ command: 'SET_SHARED', version: '2.0', parameters: { key: 'k', value: null } }).parameters, { key: 'k', value: null }); // prettier-ignore
   });
 
-  it('are refused by the name of what is wrong', () => {
+  it('are refused with the name of the invalid field', () => {
     for (const [object, named] of [
       [{ command: 'GET_AGENTS' }, /version/],
       [{ command: 'GET_AGENTS', version: '1.0' }, /version/],
@@ -106,7 +106,7 @@ describe('bridge: requests', () => {
 });
 
 describe('bridge: messages', () => {
-  it('come out as they went in, but for the envelope', () => {
+  it('are unchanged except for the envelope', () => {
     const key = fc.constantFrom('to', 'content', 'conversation_id', 'task', 'required_capabilities', 'reply_to', 'x');
     const type = fc.constantFrom('DIRECT_MESSAGE', 'TASK_ASSIGNMENT', 'BROADCAST', 'TOOL_CALL');
     const value = fc.oneof(fc.constantFrom('bob', 'b.c', 'c 1'), fc.jsonValue());
@@ -122,15 +122,15 @@ describe('bridge: messages', () => {
     );
   });
 
-  it('of no agent are the daemon’s or the owner’s', () => {
+  it('without an agent come from the daemon or the owner', () => {
     const message = { message_id: 'm', owner: 'ann', timestamp: 't', payload: { from: 'forged', process_id: 'p' } };
     assert.equal(pushed({ ...message, type: 'PROCESS_COMPLETE' })['from'], 'daemon');
     assert.equal(pushed({ ...message, type: 'DIRECT_MESSAGE' })['from'], 'ann');
   });
 });
 
-describe('bridge: what goes to an old daemon', () => {
-  it('is chosen by name', () => {
+describe('bridge: commands for the legacy daemon', () => {
+  it('are selected by name', () => {
     assert.deepEqual([...forwarded('SPAWN, GET_AGENTS')], ['SPAWN', 'GET_AGENTS']);
     const most = forwarded('all,-SPAWN');
     assert.deepEqual(
@@ -151,7 +151,7 @@ describe('bridge: sockets and files', () => {
   });
   after(() => rm(root, { recursive: true, force: true }));
 
-  it('replaces a dead socket, and nothing else', async () => {
+  it('replaces a dead socket and no other file', async () => {
     const path = join(root, 'made', 'a.sock');
     const first = await listen(path, (socket) => socket.end());
     assert.equal((await stat(path)).mode & 0o777, 0o600);
@@ -180,7 +180,7 @@ describe('bridge: sockets and files', () => {
     );
   });
 
-  it('writes each message once, though it was killed in between', async () => {
+  it('writes each message once, even if it is killed in between', async () => {
     const dir = workDir(join(root, 'log'));
     await makeWorkDir(dir);
     const first = new MessageLog(dir);
@@ -199,7 +199,7 @@ describe('bridge: sockets and files', () => {
     assert.deepEqual(lines, ['{"id":"a","n":1}', '{"id":"b","n":2}', '{"id":"c","n"', '{"id":"d","n":4}']);
   });
 
-  it('leaves alone what people have changed', async () => {
+  it('keeps files that people have changed', async () => {
     const dir = workDir(join(root, 'mirror'));
     await makeWorkDir(dir);
     const path = join(dir.profiles, 'p.json');
@@ -212,7 +212,7 @@ describe('bridge: sockets and files', () => {
     assert.equal(await readFile(path, 'utf8'), 'mine');
   });
 
-  it('cleans up its files alone', async () => {
+  it('removes only its own files', async () => {
     const dir = workDir(join(root, 'clean'));
     await makeWorkDir(dir);
     const session = `${'1'.repeat(8)}-1111-4111-8111-${'1'.repeat(12)}.jsonl`;
@@ -232,7 +232,7 @@ describe('bridge: sockets and files', () => {
     assert.match(await cleanUp('nothing', dir, ''), /logs, sessions, sockets, all/);
   });
 
-  it('makes a transcript of a log, the same each time, and a log of a transcript', () => {
+  it('converts a log into the same transcript each time, and a transcript into a log', () => {
     const log = [
       { timestamp: '2025-01-01T00:00:00Z', type: 'human', content: 'hi' },
       { timestamp: '2025-01-01T00:00:01Z', type: 'claude', result: 'hello' },
@@ -244,7 +244,7 @@ describe('bridge: sockets and files', () => {
     assert.deepEqual(logOfTranscript('s', entries), [log[0], { ...log[1], session_id: 's' }]);
   });
 
-  it('a run stands in its session’s log once, though a bridge died before it had told it all', async () => {
+  it('a run is in the log of its session once, even if a bridge crashed while writing it', async () => {
     const dir = workDir(join(root, 'session-log'));
     await makeWorkDir(dir);
     const log = new SessionLog(dir);
@@ -281,7 +281,7 @@ describe('docs/migration.md: old command, new route', async () => {
     assert.deepEqual(missing, []);
   });
 
-  it('names commands of ksi', async () => {
+  it('names existing ksi commands', async () => {
     const program = await createProgram();
     for (const [, name = '', below] of table.matchAll(/`ksi ([a-z]+)(?: ([a-z]+))?/g)) {
       const command = program.commands.find((each) => each.name() === name);
@@ -291,7 +291,7 @@ describe('docs/migration.md: old command, new route', async () => {
     }
   });
 
-  it('names routes that there are, and methods of the client', () => {
+  it('names existing routes and client methods', () => {
     const routes = new Set(
       Object.values(OPERATIONS).map(({ method, path }) => `${method} ${path.replace(/\/:.*$/, '')}`),
     );

@@ -32,7 +32,7 @@ class Machine implements Clock {
 }
 
 describe("the broker's time", () => {
-  it('is not known before the broker has told it', async () => {
+  it('is not known before the broker has answered', async () => {
     const machine = new Machine();
     let down = true;
     const info = (): Promise<StreamInfo> =>
@@ -49,7 +49,7 @@ describe("the broker's time", () => {
     await clock.stop();
   });
 
-  it('is measured with half of the way there and back, and not from a slow answer', async () => {
+  it('is measured with half the round trip, and ignores slow answers', async () => {
     const machine = new Machine();
     let tripMs = 200;
     let aheadMs = 0;
@@ -75,7 +75,7 @@ describe("the broker's time", () => {
     assert.deepEqual(machine.timers, []);
   });
 
-  it('does not step by a slow answer that is late on one way only, and takes a better one', async () => {
+  it('does not jump because of an answer that is slow in one direction, and uses a better answer', async () => {
     const machine = new Machine();
     let [there, back] = [1_000, 10];
     const info = (): Promise<StreamInfo> => {
@@ -100,7 +100,7 @@ describe("the broker's time", () => {
     await clock.stop();
   });
 
-  it('is waited for no longer than the signal says', async () => {
+  it('stops waiting when the signal aborts', async () => {
     const clock = new BrokerClock({ info: () => Promise.reject(new Error('no leader')) }, new Machine(), log);
     const ending = new AbortController();
     const known = clock.known(ending.signal);

@@ -16,7 +16,7 @@ const budgetOf = (usd: number): Budget =>
   );
 
 describe('budgets', () => {
-  it('are spent to the last cent: 0.7 and 0.1 spend 0.8', async () => {
+  it('can be spent to the last cent: 0.7 and 0.1 make 0.8', async () => {
     const budget = budgetOf(0.8);
     assert.equal(await budget.left(OWNER), 0.8);
     budget.note(OWNER, 0.7);
@@ -27,7 +27,7 @@ describe('budgets', () => {
     await assert.rejects(budget.left(OWNER), { code: 'budget_exceeded' });
   });
 
-  it('and all other sums of money are made by `addUsd`', () => {
+  it('and all other amounts of money are added with `addUsd`', () => {
     const sum = /(usd|cost|spent)[\w()]*( [-+]=| [-+]) |( [-+]=| [-+]) \(?(await )?[\w.]*(usd|cost|spent)/i;
     const found: string[] = [];
     for (const tree of ['src', 'workers', 'contracts'])

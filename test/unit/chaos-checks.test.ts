@@ -108,7 +108,7 @@ const readBy = (change: (seqs: readonly number[]) => number[]): Partial<History>
 const DAMAGE = '[ERR] Error recreating stream "KSI_ENDED": s2: corrupt/unsupported input';
 
 describe('chaos: the checks', () => {
-  it("know a damaged stream by the broker's log", () => {
+  it("recognise a damaged stream from the broker's log", () => {
     assert.equal(tellsOfDamage(DAMAGE), true);
     assert.equal(
       tellsOfDamage("[WRN] Error applying entries to 'KSI > KSI_EVENTS': s2: corrupt/unsupported input"),
@@ -117,7 +117,7 @@ describe('chaos: the checks', () => {
     assert.equal(tellsOfDamage("[INF] Restored 3,000 messages for stream 'KSI > KSI_EVENTS' in 3ms"), false);
   });
 
-  it('find nothing where all is well', () => {
+  it('find nothing in a healthy run', () => {
     assert.deepEqual(failing(history()), []);
   });
 
@@ -234,7 +234,7 @@ describe('chaos: the checks', () => {
       assert.deepEqual(failing(of).toSorted(), expected.toSorted());
     });
 
-  it('each fails in one case at least', () => {
+  it('each fail in at least one case', () => {
     const proven = new Set(CASES.flatMap(([, , expected]) => expected));
     assert.deepEqual(
       Object.keys(CHECKS).filter((name) => !proven.has(name as keyof typeof CHECKS)),
@@ -242,14 +242,14 @@ describe('chaos: the checks', () => {
     );
   });
 
-  it('take a task that its lost workers brought down for what it is', () => {
+  it('recognise a task that failed because its workers were lost', () => {
     const given: Row = { type: 'SPAWN_ERROR', ...A, attempt: 2, n: 3, givenUp: 'workers_lost' };
     assert.deepEqual(failing(history(ROWS.toSpliced(7, 1, lostWorker(A, 2), given))), []);
   });
 });
 
 describe('chaos: plan, figures and options', () => {
-  it('every kind of fault hits every role, also in a short run, and the same seed hits the same', () => {
+  it('every kind of fault hits every role, even in a short run, and a seed repeats the plan', () => {
     for (let seed = 0; seed < 50; seed++) {
       const plan = planFaults(seededRandom(seed), 40);
       assert.equal(new Set(plan.map(({ kind, role }) => `${kind} ${role}`)).size, 6, `seed ${seed}`);
@@ -258,7 +258,7 @@ describe('chaos: plan, figures and options', () => {
     }
   });
 
-  it('a takeover is counted from the fault to the next start', () => {
+  it('a takeover is measured from the fault to the next start', () => {
     const rows: Row[] = [{ type: 'WORKER_ONLINE', workerId: 'w1', pid: 7, at: 0 }, ...ROWS];
     const fault = { kind: 'kill', role: 'worker', process: 'worker-1', pid: 7, at: 450 } as const;
     const { takeovers, outcomes } = figuresOf(history(rows, { faults: [fault] }));
@@ -266,7 +266,7 @@ describe('chaos: plan, figures and options', () => {
     assert.deepEqual(outcomes, { SPAWN_COMPLETE: 2 });
   });
 
-  it('options out of bounds are refused in words', () => {
+  it('options out of bounds are refused with an explanation', () => {
     assert.throws(() => chaosOptions(['--seconds', '1']), /--seconds 1/);
     assert.throws(() => chaosOptions(['--seed', 'x']), /--seed x/);
     assert.throws(() => chaosOptions(['--servers', '2']), /--servers 2/);

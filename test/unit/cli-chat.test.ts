@@ -27,31 +27,31 @@ describe('keys', () => {
     return { text: String(keys.read() ?? ''), told: messages, keys };
   }
 
-  it('pass as they are', () => {
+  it('pass unchanged', () => {
     assert.equal(given(['a', '\u001b[A', 'é\r']).text, 'a\u001b[Aé\r');
   });
 
-  it('make a line break of a backslash and Enter, in one chunk or two', () => {
+  it('turn a backslash and Enter into a line break, in one chunk or two', () => {
     assert.equal(given(['one\\\rtwo']).text, 'one↵two');
     assert.equal(given(['\rtwo'], { before: 'one\\' }).text, '\u007f↵two');
     assert.equal(given(['\rtwo'], { before: 'one' }).text, '\rtwo');
   });
 
-  it('take a paste as text, however it is torn', () => {
+  it('read a paste as text, however its chunks are split', () => {
     const paste = '\u001b[200~one\r\ntwo\tx\u0003\n\u001b[201~';
     // A terminal's Escape alone is a key.
     for (let at = 2; at <= paste.length; at++)
       assert.equal(given([paste.slice(0, at), paste.slice(at)]).text, 'one↵two  x', String(at));
   });
 
-  it('show a long paste by its size, and give all of it', () => {
+  it('show the size of a long paste and return its text', () => {
     const long = Array.from({ length: 40 }, (_, n) => `line ${n}`).join('\n');
     const { text, keys } = given([`see \u001b[200~${long}\u001b[201~ ok`]);
     assert.equal(text, 'see [pasted 1: 40 lines] ok');
     assert.equal(keys.textOf(text), `see ${long} ok`);
   });
 
-  it('begin a line when none is shown, or interrupt, and do nothing else', () => {
+  it('start a line if none is shown, or interrupt, and do nothing else', () => {
     assert.deepEqual(
       [given(['\r', '\u001b[A', '\u007f'], { shown: false })].map(({ text, told: messages }) => [text, messages]),
       [['', []]],
@@ -62,8 +62,8 @@ describe('keys', () => {
   });
 });
 
-describe('what is entered', () => {
-  it('is for Claude unless it is a slash and a word', () => {
+describe('entered text', () => {
+  it('is sent to Claude unless it is a slash and a word', () => {
     assert.deepEqual(parseEntry('/etc/hosts is wrong'), { kind: 'say', text: '/etc/hosts is wrong' });
     assert.deepEqual(parseEntry(' /cost '), { kind: 'command', name: 'cost', argument: '' });
     assert.deepEqual(parseEntry('/session my notes'), { kind: 'command', name: 'session', argument: 'my notes' });
@@ -71,7 +71,7 @@ describe('what is entered', () => {
     assert.deepEqual(parseEntry('/hepl'), { kind: 'unknown', name: 'hepl', near: 'help' });
   });
 
-  it('is completed: commands, and files after an @', () => {
+  it('is completed with commands, and with files after an @', () => {
     assert.deepEqual(completeLine('/s', '/'), [['/session'], '/s']);
     assert.deepEqual(completeLine('see @src/cli/chat/ke', REPO_ROOT), [['src/cli/chat/keys.ts'], 'src/cli/chat/ke']);
     assert.ok(completeLine('see @src/cl', REPO_ROOT)[0].includes('src/client/'));
@@ -88,7 +88,7 @@ describe('a question about a tool', () => {
     return step.kind === 'answer' ? step.answer : `${step.text}|${step.prompt}|${step.begin ?? ''}`;
   };
 
-  it('is answered by yes, by no, and by no with a reason; all else is asked again', () => {
+  it('accepts yes, no, and no with a reason; it repeats after anything else', () => {
     assert.deepEqual(answerTo(bash, 'y'), { decision: 'allow' });
     assert.deepEqual(answerTo(bash, ' Allow '), { decision: 'allow' });
     assert.deepEqual(answerTo(bash, 'n'), { decision: 'deny' });
@@ -96,7 +96,7 @@ describe('a question about a tool', () => {
     for (const odd of ['', 'yep', 'never', 'perhaps y']) assert.match(String(answerTo(bash, odd)), /^\|allow\?/, odd);
   });
 
-  it('shows what would run, whatever it is called, and all of it: nothing hidden or in disguise', () => {
+  it('shows the complete input of the tool, with nothing hidden or disguised', () => {
     const input = { command: 'ls\n\u202e#\u200b\r; rm x', description: 'Lists', run_in_background: true };
     const request = { approval_id: 'A', tool: 'Bash', title: 'List files', input };
     assert.equal(
@@ -110,7 +110,7 @@ describe('a question about a tool', () => {
     );
   });
 
-  it('lets a command be edited, or any input as JSON', () => {
+  it('allows editing a command, or any input as JSON', () => {
     assert.equal(answerTo(bash, 'e'), '|run instead › |rm x');
     assert.deepEqual(answerTo(bash, 'e', 'rm y'), { decision: 'allow', input: { command: 'rm y', timeout: 5 } });
     assert.match(String(answerTo(bash, 'e', ' ')), /^\|allow\?/);
@@ -119,7 +119,7 @@ describe('a question about a tool', () => {
     assert.deepEqual(answerTo(other, 'e', '[]', '{"a": 2}'), { decision: 'allow', input: { a: 2 } });
   });
 
-  it('of Claude’s own is answered by numbers or words, one after the other', () => {
+  it('from Claude is answered with numbers or words, one question after the other', () => {
     const request: ApprovalRequest = {
       approval_id: 'A',
       kind: 'question',
@@ -145,7 +145,7 @@ describe('a question about a tool', () => {
     });
   });
 
-  it('of a plan shows all of it, and lets its edits pass too', () => {
+  it('about a plan shows the whole plan, and can allow its edits too', () => {
     const request: ApprovalRequest = {
       approval_id: 'A',
       kind: 'plan',
@@ -159,7 +159,7 @@ describe('a question about a tool', () => {
     assert.match(String(answerTo(request, '?')), /carry it out/);
   });
 
-  it('is asked in its turn, and not when it was answered elsewhere', () => {
+  it('waits for its turn, and is skipped if it was answered elsewhere', () => {
     const questions = new Questions();
     for (const id of ['1', '2', '3']) questions.add({ ...bash, approval_id: id });
     assert.equal(questions.next()?.request.approval_id, '1');
@@ -170,7 +170,7 @@ describe('a question about a tool', () => {
   });
 });
 
-describe('what a chat shows of a task', () => {
+describe('a task in a chat', () => {
   const event = (type: string, data: object, seconds = 0): EventEnvelope =>
     ({ type, timestamp: new Date(seconds * 1_000).toISOString(), data }) as unknown as EventEnvelope;
   const shownOf = (...events: EventEnvelope[]): string => {
@@ -185,7 +185,7 @@ describe('what a chat shows of a task', () => {
   };
   const start = event('SPAWN_START', { attempt: 1 });
 
-  it('is text, tools and their results on a line each, and what it took', () => {
+  it('shows its text, one line for each tool and result, and its duration and cost', () => {
     const said = (content: unknown[], type = 'assistant') =>
       event('SPAWN_MESSAGE', { message: { type, message: { content } } });
     assert.equal(
@@ -200,7 +200,7 @@ describe('what a chat shows of a task', () => {
     );
   });
 
-  it('is the result where no message had words, and why it failed', () => {
+  it('shows its result if no message had text, and its error', () => {
     assert.equal(shownOf(start, event('SPAWN_COMPLETE', { output: { result: '42' } }, 61)), '42\n[1m1s]');
     const failed = { error: { code: 'claude_crashed', message: 'It died.', retryable: true } };
     assert.equal(shownOf(start, event('SPAWN_ERROR', failed)), '[claude_crashed: It died.]');

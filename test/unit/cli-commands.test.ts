@@ -41,7 +41,7 @@ describe('ksi', () => {
     return finish(child);
   };
 
-  it('spawn prints the answer once, by deltas and complete messages, and tools apart', async () => {
+  it('spawn prints the answer once from deltas and complete messages, and tools separately', async () => {
     api.plays = [
       api.event('SPAWN_START', { attempt: 1, n: 1 }),
       api.delta('Hel', 0),
@@ -67,7 +67,7 @@ describe('ksi', () => {
     assert.equal(api.subscribed.since, 'i-0');
   });
 
-  it('spawn goes on over a connection that breaks', async () => {
+  it('spawn continues after a broken connection', async () => {
     api.plays = [
       api.event('SPAWN_START', { attempt: 1, n: 1 }),
       api.delta('Hel', 0),
@@ -85,7 +85,7 @@ describe('ksi', () => {
     assert.equal((await ksi(['spawn', 'hi'])).out, '42\n');
   });
 
-  it('spawn takes the prompt from a pipe as it is', async () => {
+  it('spawn reads the prompt from a pipe unchanged', async () => {
     api.plays = [api.event('SPAWN_COMPLETE', { output: { result: '' } })];
     await ksi(['spawn'], '-p is\n\u{1f600}\n');
     assert.deepEqual(api.spawned, { prompt: '-p is\n\u{1f600}\n' });
@@ -96,14 +96,14 @@ describe('ksi', () => {
     assert.equal((await ksi(['spawn'], '')).code, 2);
   });
 
-  it('spawn ends with the exit code of the outcome, and says the error', async () => {
+  it('spawn exits with the code of the outcome and prints the error', async () => {
     api.plays = [api.event('SPAWN_ERROR', { error: { code: 'claude_crashed', message: 'It died.', retryable: true } })];
     assert.deepEqual(await ksi(['spawn', 'hi']), { code: 5, out: '', err: 'task failed (claude_crashed): It died.\n' });
     api.plays = [api.event('SPAWN_CANCELLED', { reason: 'requested' })];
     assert.equal((await ksi(['spawn', 'hi'])).code, 3);
   });
 
-  it('spawn -o json prints the finished task, though the read model is behind', async () => {
+  it('spawn -o json prints the finished task even if the read model is behind', async () => {
     api.plays = [api.event('SPAWN_COMPLETE', { n: 3, output: { result: 'x' } })];
     const task = JSON.parse((await ksi(['-o', 'json', 'spawn', 'hi'])).out) as Record<string, unknown>;
     assert.equal(task['status'], 'completed');
@@ -115,7 +115,7 @@ describe('ksi', () => {
     assert.equal((await ksi(['spawn', '--no-wait', 'hi'])).out, `${TASK}\n`);
   });
 
-  it('spawn stops to wait by --wait and by Ctrl-C, and says how to follow and cancel the task', async () => {
+  it('spawn stops waiting after --wait or Ctrl-C, and explains how to follow and cancel the task', async () => {
     const timedOut = await ksi(['spawn', '--wait', '2', 'hi']);
     assert.equal(timedOut.code, 124);
     assert.match(timedOut.err, new RegExp(`ksi logs -f ${TASK}`));
@@ -135,19 +135,19 @@ describe('ksi', () => {
     assert.match(err, new RegExp(`error \\(cursor_gone\\): .*\nthe task continues.*ksi logs -f ${TASK}\n`));
   });
 
-  it('spawn waits for no outcome that may be gone', async () => {
+  it('spawn does not wait for an outcome that may be deleted', async () => {
     api.plays = [{ op: 'gap', from: 1, to: 2 }];
     const { code, err } = await ksi(['spawn', 'hi']);
     assert.equal(code, 1);
     assert.match(err, new RegExp(`ksi task ${TASK}`));
   });
 
-  it('logs shows all events of a task, however many', async () => {
+  it('logs shows all events of a task, however many there are', async () => {
     api.plays = Array.from({ length: 2_500 }, () => api.event('SPAWN_MESSAGE', { attempt: 1, message: {} }));
     assert.equal((await ksi(['logs', TASK])).out.trimEnd().split('\n').length, 2_500);
   });
 
-  it('spawn says what the task allows', async () => {
+  it('spawn sends the options of the task', async () => {
     const policy = ['--max-attempts', '1', '--timeout', '60', '--queue-timeout', '5', '--idle-timeout', '9'];
     await ksi(['spawn', '--no-wait', ...policy, '--retry-on', 'claude_crashed,internal', 'hi']);
     assert.deepEqual(api.spawned, {
@@ -161,7 +161,7 @@ describe('ksi', () => {
     assert.equal((await ksi(['spawn', '--timeout', '1.5', 'hi'])).code, 2);
   });
 
-  it('spawn repeats what was not answered, with the same key', async () => {
+  it('spawn repeats an unanswered request with the same key', async () => {
     api.faults = ['lost', problemOf('broker_unavailable', 'It is away')];
     const { code, err } = await ksi(['spawn', '--no-wait', 'hi']);
     assert.equal(code, 0);
@@ -173,7 +173,7 @@ describe('ksi', () => {
     assert.equal(api.keys.at(-1), 'mine');
   });
 
-  it('cancel ends tasks, and one that it cannot keeps it from none', async () => {
+  it('cancel ends tasks, and continues after a task that it cannot cancel', async () => {
     const { code, out, err } = await ksi(['cancel', OTHER, TASK]);
     assert.equal(out, `${TASK}  cancelled\n`);
     assert.equal(code, 1);
@@ -183,7 +183,7 @@ describe('ksi', () => {
     assert.equal(task?.status, 'cancelled');
   });
 
-  it('interrupt says how to see what comes of it', async () => {
+  it('interrupt explains how to see the outcome', async () => {
     const { code, out, err } = await ksi(['interrupt', TASK]);
     assert.deepEqual([code, out], [0, '']);
     assert.match(err, new RegExp(`ksi logs -f ${TASK}`));
@@ -197,7 +197,7 @@ describe('ksi', () => {
     assert.deepEqual(api.subscribed.subjects[0], `ksi.events.task.${AGAIN}.>`);
   });
 
-  it('dead lists what was given up, and shows one', async () => {
+  it('dead lists dead letters and shows one', async () => {
     const { out, err } = await ksi(['dead', '--queue', 'default', '--limit', '1']);
     assert.match(out, /^TASK +QUEUE +OWNER +GIVEN UP +BECAUSE +ERROR\n/);
     assert.match(out, new RegExp(`${TASK} +default +local +0s ago +attempts_exhausted +claude_crashed: It`));
@@ -212,7 +212,7 @@ describe('ksi', () => {
     assert.match(shown.err, new RegExp(`ksi dead retry ${TASK}`));
   });
 
-  it('dead retry puts back those that are named, or all that match', async () => {
+  it('dead retry retries the named dead letters, or all that match', async () => {
     const { code, out, err } = await ksi(['dead', 'retry', TASK, AGAIN]);
     assert.deepEqual([code, out], [1, `${TASK}  ${AGAIN}\n`]);
     assert.match(err, /no dead letter of task.*ksi dead/);
@@ -224,7 +224,7 @@ describe('ksi', () => {
       assert.equal((await ksi(['dead', 'retry', ...args])).code, 2, args.join(' '));
   });
 
-  it('dead delete deletes those that are named, and all only by --yes where nobody can be asked', async () => {
+  it('dead delete deletes the named dead letters, and needs --yes for --all without a terminal', async () => {
     const refused = await ksi(['dead', 'delete', '--all']);
     assert.deepEqual([refused.code, api.requests], [2, []]);
     assert.match(refused.err, /--yes/);
@@ -235,7 +235,7 @@ describe('ksi', () => {
     assert.match((await ksi(['dead', 'delete', '--all', '--yes'])).err, /No matching/);
   });
 
-  it('delete deletes tasks and sessions that are named, and one that it cannot keeps it from none', async () => {
+  it('delete deletes the named tasks and sessions, and continues after one that it cannot delete', async () => {
     const { code, out, err } = await ksi(['delete', 'task', OTHER, TASK]);
     assert.deepEqual([code, out], [1, `${TASK}\n`]);
     assert.match(err, /not_found/);
@@ -244,7 +244,7 @@ describe('ksi', () => {
     assert.deepEqual([session.code, JSON.parse(session.out)], [0, { session_id: 'notes' }]);
   });
 
-  it('delete tasks says how many match, asks, and shows how far it is', async () => {
+  it('delete tasks prints how many match, asks for confirmation, and shows its progress', async () => {
     const refused = await ksi(['delete', 'tasks', '--status', 'failed']);
     assert.deepEqual([refused.code, api.requests], [2, []]);
     assert.equal((await ksi(['delete', 'tasks', '--status', 'failed', '--dry-run'])).err, '3 tasks match.\n');
@@ -267,7 +267,7 @@ describe('ksi', () => {
     assert.deepEqual(api.requests.slice(1), [page, `${page}&cursor=more`]);
   });
 
-  it('delete owner needs --yes where nobody can be asked', async () => {
+  it('delete owner needs --yes without a terminal', async () => {
     const refused = await ksi(['delete', 'owner', 'ann']);
     assert.deepEqual([refused.code, api.requests], [2, []]);
     assert.match(refused.err, /of ann: give --yes/);
@@ -275,7 +275,7 @@ describe('ksi', () => {
     assert.deepEqual(api.requests, ['DELETE /owners/ann']);
   });
 
-  it('tasks is a table, or JSON', async () => {
+  it('tasks prints a table or JSON', async () => {
     const { out } = await ksi(['tasks', '--status', 'queued', '--session', 'notes', '--limit', '3']);
     assert.match(out, /^TASK +STATUS +SESSION +CREATED +PROMPT\n/);
     assert.match(out, new RegExp(`${TASK} +queued +…${SESSION.slice(-8)} .* Say hello`));
@@ -284,14 +284,14 @@ describe('ksi', () => {
     assert.equal((JSON.parse((await ksi(['tasks', '-o', 'json'])).out) as unknown[]).length, 1);
   });
 
-  it('task shows one', async () => {
+  it('task shows a task', async () => {
     assert.match((await ksi(['task', TASK])).out, /status +queued/);
     const { code, err } = await ksi(['task', SESSION]);
     assert.equal(code, 1);
     assert.match(err, /not_found/);
   });
 
-  it('logs has a line for each event, with its type, and follows to the outcome', async () => {
+  it('logs prints a line with the type for each event, and follows to the outcome', async () => {
     api.plays = [
       api.event('SPAWN_START', { attempt: 1, n: 1, worker_id: 'w' }),
       api.assistant({ type: 'text', text: 'two\nlines\u001b[31m' }),
@@ -309,7 +309,7 @@ describe('ksi', () => {
     }
   });
 
-  it('events prints JSON lines until it is told to stop', async () => {
+  it('events prints JSON lines until it is stopped', async () => {
     api.plays = [api.event('SPAWN_START', { attempt: 1, n: 1 }), api.event('SPAWN_COMPLETE', {})];
     const child = start(['events', '--subject', 'ksi.events.task.*.state.*', '--since', 'i-0']);
     const ran = finish(child);
@@ -328,7 +328,7 @@ describe('ksi', () => {
     assert.deepEqual(api.subscribed.subjects, ['ksi.events.task.*.state.*']);
   });
 
-  it('ends quietly when its reader has enough', async () => {
+  it('exits quietly when its reader closes the pipe', async () => {
     api.plays = Array.from({ length: 3_000 }, () => api.event('SPAWN_START', { attempt: 1, n: 1 }));
     const child = start(['events', '--since', 'i-0']);
     child.stdout?.once('data', () => child.stdout?.destroy());
@@ -338,7 +338,7 @@ describe('ksi', () => {
     assert.equal(err, '');
   });
 
-  it('says what is wrong, and the next step', async () => {
+  it('prints the error and the next step', async () => {
     const cases: [string[], number, RegExp, Record<string, string>?][] = [
       [['taks'], 2, /Did you mean.*tasks/],
       [['tasks', '--limit', 'x'], 2, /whole number/],
@@ -354,7 +354,7 @@ describe('ksi', () => {
     }
   });
 
-  it('writes no data with -o none, and no words with --quiet', async () => {
+  it('writes no data with -o none, and no messages with --quiet', async () => {
     api.plays = [
       api.event('SPAWN_START', { attempt: 1, n: 1 }),
       api.assistant({ type: 'tool_use', name: 'Bash', input: { command: 'ls' } }),
@@ -366,7 +366,7 @@ describe('ksi', () => {
     assert.deepEqual(await ksi(['interrupt', '--quiet', TASK]), { code: 0, out: '', err: '' });
   });
 
-  it('spawn adds what is piped to the words, and reads nothing with --no-input', async () => {
+  it('spawn appends the piped text to the words, and reads nothing with --no-input', async () => {
     await ksi(['spawn', '--no-wait', 'Review', 'this'], 'a diff\n');
     assert.deepEqual(api.spawned, { prompt: 'Review this\n\na diff' });
     await ksi(['spawn', '--no-wait', 'Review'], '');
@@ -377,7 +377,7 @@ describe('ksi', () => {
     assert.deepEqual(api.spawned, { prompt: 'mail bob@package.json about @types/node' });
   });
 
-  it('shows times as long ago, and with --utc as they are', async () => {
+  it('shows ages, and with --utc times', async () => {
     assert.match((await ksi(['tasks'])).out, /\d+[sm] ago/);
     assert.match((await ksi(['tasks', '--utc'])).out, / \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ /);
     api.plays = [api.event('SPAWN_START', { attempt: 1, n: 1, worker_id: 'w' })];
@@ -385,7 +385,7 @@ describe('ksi', () => {
     assert.match((await ksi(['logs', '--utc', TASK])).out, /^\d{4}-\d\d-\d\dT\S+Z +SPAWN_START/);
   });
 
-  it('wait ends with what became of the tasks, or when its time is up', async () => {
+  it('wait exits with the outcome of the tasks, or when its time is up', async () => {
     api.plays = [api.event('SPAWN_COMPLETE', { output: { result: 'x' } })];
     assert.deepEqual(await ksi(['wait', TASK]), { code: 0, out: `${TASK}  completed\n`, err: '' });
     api.plays = [api.event('SPAWN_ERROR', { error: { code: 'claude_crashed', message: 'It died.', retryable: true } })];
@@ -402,7 +402,7 @@ describe('ksi', () => {
     assert.match(late.err, /the wait timed out; the tasks continue/);
   });
 
-  it('tasks --watch appends what is another, off a terminal', async () => {
+  it('tasks --watch appends changes when piped', async () => {
     const child = start(['tasks', '--watch', '-o', 'jsonl']);
     const ran = finish(child);
     const status = (): Promise<unknown> => once(child.stdout ?? child, 'data');
@@ -422,7 +422,7 @@ describe('ksi', () => {
     assert.deepEqual(seen, ['queued', 'running']);
   });
 
-  it('tasks --watch as text has a line for each, whatever lines a prompt has', async () => {
+  it('tasks --watch as text prints one line per task, however many lines a prompt has', async () => {
     api.task = { prompt_preview: 'Review this\n\n+++ b/made\u001B[2J' };
     const child = start(['tasks', '--watch']);
     const ran = finish(child);
@@ -433,7 +433,7 @@ describe('ksi', () => {
     assert.match(out, /^TASK {2}[^\n]*\n\S+ {2}queued {2}[^\n]* {2}Review this \+\+\+ b\/made \[2J\n$/);
   });
 
-  it('config says what holds, from where, and what is wrong, and no secret', async () => {
+  it('config prints the settings, their sources and faults, and no secrets', async () => {
     const env = { KSI_NATS_URL: 'nats://ann:hunter2@h:4222', KSI_CONCURENCY: '3', KSI_PORT: 'x' };
     const { code, out, err } = await ksi(['config'], '', env);
     assert.equal(code, 2);
@@ -477,7 +477,7 @@ describe('ksi', () => {
     assert.deepEqual(api.rules, []);
   });
 
-  it('approvals allow --always makes a rule, or says why there is none', async () => {
+  it('approvals allow --always creates a rule, or explains why not', async () => {
     const id = `${TASK}.1.1`;
     api.ruled = { rule_id: AGAIN };
     const made = await ksi(['approvals', 'allow', id, '--always', 'session', '--rule', 'Bash(git log:*)']);
@@ -492,13 +492,13 @@ describe('ksi', () => {
     assert.deepEqual(alone, { code: 2, out: '', err: 'error: --rule needs --always\n' });
   });
 
-  it('chat needs a terminal, and says what to do without', async () => {
+  it('chat needs a terminal, and names the alternative', async () => {
     const { code, err } = await ksi(['chat']);
     assert.equal(code, 2);
     assert.match(err, /ksi spawn --session/);
   });
 
-  it('has a help with the exit codes and examples', async () => {
+  it('has a help text with exit codes and examples', async () => {
     const { code, out } = await ksi(['--help']);
     assert.equal(code, 0);
     assert.match(out, /124 +the wait timed out/);

@@ -31,7 +31,7 @@ const all = (command: Command): Command[] => [
 describe('the commands of ksi', async () => {
   const commands = all(await createProgram());
 
-  it('are loaded one at a time, each by its own name', async () => {
+  it('are loaded one at a time, by name', async () => {
     for (const name of COMMAND_GROUPS.flatMap(({ commands: group }) => Object.keys(group)).filter(
       (each) => each !== 'help',
     ))
@@ -41,7 +41,7 @@ describe('the commands of ksi', async () => {
     assert.ok(namesOf(await createProgram('taks')).length > 30);
   });
 
-  it('each say what they do, with examples that are theirs', () => {
+  it('each have a description and examples of their own', () => {
     assert.ok(commands.length > 40);
     for (const command of commands) {
       assert.notEqual(command.description(), '', pathOf(command));
@@ -53,7 +53,7 @@ describe('the commands of ksi', async () => {
     }
   });
 
-  it('are all on the man page, which renders without a warning', { skip: without('man') }, async () => {
+  it('are all on the man page, which renders without warnings', { skip: without('man') }, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'ksi-man-'));
     try {
       writeFileSync(join(folder, 'ksi.1'), await manPage());
@@ -71,7 +71,7 @@ describe('the commands of ksi', async () => {
   });
 });
 
-describe('a wrong word', () => {
+describe('a mistyped word', () => {
   const cases: [string[], RegExp][] = [
     [['taks'], /Did you mean (one of )?task/],
     [['dead', 'retyr', 'ID'], /unknown command 'retyr'\n\(Did you mean retry\?\)/],
@@ -83,7 +83,7 @@ describe('a wrong word', () => {
     [['dead', 'xyzzyplugh'], /See: ksi dead --help/],
   ];
   for (const [words, answer] of cases)
-    it(`is answered with the nearest right one: ksi ${words.join(' ')}`, async () => {
+    it(`gets the nearest correct word as a suggestion: ksi ${words.join(' ')}`, async () => {
       let output = '';
       const program = await createProgram();
       for (const command of all(program))
@@ -92,7 +92,7 @@ describe('a wrong word', () => {
       assert.match(output, answer);
     });
 
-  it('is none that is like no other', () => {
+  it('gets no suggestion if no word is similar', () => {
     assert.equal(nearest('frobnicate', ['tasks', 'spawn']), undefined);
     assert.equal(nearest('TASKS', ['task', 'tasks']), 'tasks');
     assert.equal(nearest('tsaks', ['tasks']), 'tasks');
@@ -104,7 +104,7 @@ describe('completion', async () => {
   const values = (...words: string[]): string[] => complete(program, words).candidates.map(({ value }) => value);
   const kind = (...words: string[]) => complete(program, words).values;
 
-  it('knows commands, and those of groups', () => {
+  it('knows commands and the commands of groups', () => {
     assert.deepEqual(values('sp'), ['spawn']);
     assert.ok(values('').includes('chat'));
     assert.ok(!values('').includes('__complete'));
@@ -113,7 +113,7 @@ describe('completion', async () => {
     assert.deepEqual(values('tasks', 'sp'), []);
   });
 
-  it('knows options, those of every command too, and their choices', () => {
+  it('knows options, including global ones, and their choices', () => {
     assert.deepEqual(values('spawn', '--eff'), ['--effort']);
     assert.deepEqual(values('tasks', '--out'), ['--output']);
     assert.deepEqual(values('dead', '--qu'), ['--queue', '--quiet']);
@@ -125,7 +125,7 @@ describe('completion', async () => {
     assert.deepEqual(values('spawn', '--', '--eff'), []);
   });
 
-  it('knows what kind of value is asked for', () => {
+  it('knows the kind of value that an argument needs', () => {
     assert.equal(kind('task', ''), 'tasks');
     assert.equal(kind('cancel', 'ID', ''), 'open tasks');
     assert.equal(kind('spawn', '--session', ''), 'sessions');
@@ -139,7 +139,7 @@ describe('completion', async () => {
   });
 
   for (const shell of ['bash', 'zsh', 'fish'] as const)
-    it(`is a script that ${shell} takes`, { skip: spawnSync('which', [shell]).status !== 0 }, () => {
+    it(`is a script that ${shell} accepts`, { skip: spawnSync('which', [shell]).status !== 0 }, () => {
       const folder = mkdtempSync(join(tmpdir(), 'ksi-completion-'));
       try {
         writeFileSync(join(folder, 'ksi'), SCRIPTS[shell]);

@@ -19,7 +19,7 @@ const folder = mkdtempSync(join(tmpdir(), 'ksi-input-'));
 after(() => rmSync(folder, { recursive: true }));
 
 describe('stdin', () => {
-  it('is data when it is a pipe or a file, and none when it is a device or closed', () => {
+  it('is read if it is a pipe or a file, and ignored if it is a device or closed', () => {
     const file = join(folder, 'data');
     writeFileSync(file, 'x');
     const open = openSync(file, 'r');
@@ -37,7 +37,7 @@ describe('stdin', () => {
 
   const quiet = { notice: () => undefined, requested: false };
 
-  it('is read as it is, and only as text', async () => {
+  it('is read unchanged, and only as text', async () => {
     assert.equal(await readStdin(Readable.from([Buffer.from('dé'), Buffer.from('jà\n')]), 'data', quiet), 'déjà\n');
     assert.equal(await readStdin(Readable.from([]), 'none', quiet), undefined);
     await assert.rejects(
@@ -46,7 +46,7 @@ describe('stdin', () => {
     );
   });
 
-  it('is not waited for when it is a socket that nobody writes to, unless it was asked for', async (t) => {
+  it('is not awaited if it is an idle socket, unless it was requested', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const notices: string[] = [];
     const notice = (text: string): void => void notices.push(text);
@@ -62,7 +62,7 @@ describe('stdin', () => {
     assert.match(notices.at(-1) ?? '', /waiting for the end/);
   });
 
-  it('stands after the words, or where `-` was', () => {
+  it('follows the words, or replaces `-`', () => {
     assert.equal(withPiped('Review', 'diff\n'), 'Review\n\ndiff');
     assert.equal(withPiped('Review', ' \n'), 'Review');
     assert.equal(withPiped('Review', undefined), 'Review');
@@ -71,12 +71,12 @@ describe('stdin', () => {
   });
 });
 
-describe('a file that a text speaks of', () => {
+describe('a file that a text mentions', () => {
   const files = new Set(['/w/a.md', '/w/src/b.ts', '/w/with space.txt', '/w/c.md)']);
   const of = (text: string) => findMentions(text, '/w', (path) => files.has(path));
   const paths = (text: string): string[] => of(text).mentions.map(({ path }) => path);
 
-  it('is found at the start of a word, once, and without what ends a sentence', () => {
+  it('is found at the start of a word, once, and without final punctuation', () => {
     assert.deepEqual(paths('see @a.md, (@src/b.ts) and @a.md.'), ['a.md', 'src/b.ts']);
     assert.deepEqual(paths('@a.md'), ['a.md']);
     assert.deepEqual(paths('@"with space.txt" is it'), ['with space.txt']);
@@ -84,17 +84,17 @@ describe('a file that a text speaks of', () => {
     assert.deepEqual(paths('@c.md)'), ['c.md)']);
   });
 
-  it('is no address, package, folder, nor what is not there', () => {
+  it('is not an address, a package, a folder or a missing file', () => {
     for (const text of ['bob@a.md', 'npm i @scope/pkg', '@src', '@nothing.md', '@', 'a@ b', '@ a.md'])
       assert.deepEqual(of(text), { text, mentions: [] }, text);
   });
 
-  it('is only spoken of when its @ is escaped', () => {
+  it('is only mentioned if its @ is escaped', () => {
     assert.deepEqual(of('@@a.md and \\@a.md'), { text: '@a.md and @a.md', mentions: [] });
     assert.equal(of('a@@b \\\\@').text, 'a@@b \\\\@');
   });
 
-  it('is attached as what it is, and not when Claude could not read it', () => {
+  it('is attached with its media type, and refused if Claude cannot read it', () => {
     const file = (name: string, data: string | Buffer): string => {
       writeFileSync(join(folder, name), data);
       return join(folder, name);
@@ -110,8 +110,8 @@ describe('a file that a text speaks of', () => {
   });
 });
 
-describe('what is remembered', () => {
-  it('is kept where XDG says, for its user alone, by folder and API', () => {
+describe('saved state', () => {
+  it('is stored in the XDG folder, private to its user, by folder and API', () => {
     assert.equal(stateFolder({ XDG_STATE_HOME: '/s' }), '/s/ksi');
     assert.match(stateFolder({ XDG_STATE_HOME: 'relative' }), /\/\.local\/state\/ksi$/);
     const env = { XDG_STATE_HOME: folder };
@@ -128,8 +128,8 @@ describe('what is remembered', () => {
   });
 });
 
-describe('what is shown', () => {
-  it('is coloured as is usual', () => {
+describe('terminal output', () => {
+  it('follows the usual colour variables', () => {
     assert.equal(wantsColour(true, {}), true);
     assert.equal(wantsColour(false, {}), false);
     assert.equal(wantsColour(true, { NO_COLOR: '1' }), false);
@@ -141,7 +141,7 @@ describe('what is shown', () => {
     assert.equal(wantsColour(true, { FORCE_COLOR: '0' }), false);
   });
 
-  it('is of a tool one line, whatever it was asked for', () => {
+  it('shows each tool call on one line, whatever its input', () => {
     assert.equal(toolLine('Bash', { command: 'ls\n-l\u001b[2J' }, 80), '→ Bash ls -l [2J');
     assert.equal(toolLine('mcp__x', { a: 1 }, 80), '→ mcp__x {"a":1}');
     assert.equal(toolLine('Read', { file_path: '/very/long/path' }, 12), '→ Read /ver…');

@@ -41,20 +41,20 @@ function begun(): AnswerText {
 }
 
 describe('an answer', () => {
-  it('waits for the beginning of its attempt, and writes once what came before that', () => {
+  it('waits for the start of its attempt, and writes earlier deltas once', () => {
     const answer = new AnswerText();
     assert.deepEqual(answer.delta(delta('Hel', 0)), []);
     assert.equal(stdout([...answer.start(1), ...answer.delta(delta('lo', 3))]), 'Hello');
     assert.equal(stdout(answer.message(assistant(text('Hello')))), '\n');
   });
 
-  it('comes by deltas, and its complete message adds but the end of the line', () => {
+  it('is written from deltas, and the complete message adds only the line end', () => {
     const answer = begun();
     assert.equal(stdout([...answer.delta(delta('Hel', 0)), ...answer.delta(delta('lo', 3))]), 'Hello');
     assert.equal(stdout(answer.message(assistant(text('Hello')))), '\n');
   });
 
-  it('is filled in by the complete message where deltas were missed, in the beginning, the middle or the end', () => {
+  it('is completed by the complete message if deltas are missing at the start, in the middle or at the end', () => {
     for (const deltas of [
       [],
       [delta('lo', 3)],
@@ -68,7 +68,7 @@ describe('an answer', () => {
     }
   });
 
-  it('keeps a delta that comes before its turn, and takes none of after it, nor of another attempt', () => {
+  it('keeps a delta that arrives early, and ignores late deltas and those of another attempt', () => {
     const answer = begun();
     const pieces = [
       ...answer.delta(delta('Tw', 0, 1)),
@@ -81,7 +81,7 @@ describe('an answer', () => {
     assert.equal(stdout(pieces), 'One\n\nTwo\n');
   });
 
-  it('is written as soon as its turn comes, though its deltas overtook the events before', () => {
+  it('is written as soon as its turn comes, even if its deltas overtook earlier events', () => {
     const answer = begun();
     assert.equal(stdout(['Tw', 'o'].flatMap((part, n) => answer.delta(delta(part, n * 2, 1)))), '');
     assert.equal(stdout(answer.message(assistant(text('One')))), 'One\n\nTwo');
@@ -90,7 +90,7 @@ describe('an answer', () => {
     assert.equal(stdout(answer.start(2)), '\nNew');
   });
 
-  it('begins anew with another attempt', () => {
+  it('starts again with another attempt', () => {
     const answer = begun();
     const pieces = [
       ...answer.message(assistant(text('One'))),
@@ -102,19 +102,19 @@ describe('an answer', () => {
     assert.equal(stdout(pieces), 'One\n\nTw\n\nOne\n');
   });
 
-  it('shows the whole text when Claude began it anew', () => {
+  it('shows the whole text if Claude started again', () => {
     const answer = begun();
     assert.equal(stdout([...answer.delta(delta('Hm', 0)), ...answer.message(assistant(text('Hello')))]), 'Hm\nHello\n');
   });
 
-  it('tells tools on stderr, and is no answer for them', () => {
+  it('prints tools to stderr, separate from the answer', () => {
     const answer = begun();
     const pieces = answer.message(assistant({ type: 'tool_use', name: 'Bash', input: { command: 'ls' } }));
     assert.deepEqual(pieces, [{ to: 'stderr', text: '→ Bash ls\n' }]);
     assert.equal(answer.any, false);
   });
 
-  it('is not what Claude says of its own failures, nor what is no message', () => {
+  it('excludes Claude’s error messages and other events', () => {
     const answer = begun();
     assert.deepEqual(
       answer.message({ type: 'assistant', message: { model: '<synthetic>', content: [text('API Error')] } }),
@@ -133,8 +133,8 @@ describe('an answer', () => {
   });
 });
 
-describe('who follows a task', () => {
-  it('is told what Claude asks, and how to answer', () => {
+describe('following a task', () => {
+  it('shows pending approvals and how to answer them', () => {
     const pieces: Piece[] = [];
     const printer = new AnswerPrinter((piece) => pieces.push(piece));
     const event = (type: string, data: object): void =>
@@ -156,7 +156,7 @@ describe('an event on one line', () => {
 });
 
 describe('text for a terminal', () => {
-  it('has nothing that steers it or turns its order around, and keeps what is written with joiners', () => {
+  it('has no control or bidirectional characters, and keeps joiners', () => {
     assert.equal(printable('a\u001b[2J\u009b\u202eb\u2066\u200f\tc\nd'), 'a[2Jb\tc\nd');
     assert.equal(printable('👩\u200d💻'), '👩\u200d💻');
     assert.equal(renderTable(['A', 'B'], [['x\u202e', 'y\u2067\nz']], 80), 'A  B\nx  y z');
@@ -164,19 +164,19 @@ describe('text for a terminal', () => {
 });
 
 describe('a table', () => {
-  it('fits the terminal by its last column', () => {
+  it('fits the terminal by shortening its last column', () => {
     const lines = renderTable(['A', 'B'], [['id-1', 'a long prompt that does not fit']], 20).split('\n');
     assert.deepEqual(lines, ['A     B', 'id-1  a long prompt…']);
   });
 
-  it('fits it also by its widest column, but never by the id', () => {
+  it('also shortens its widest column, but never the id', () => {
     const [, row = ''] = renderTable(['ID', 'NAME', 'PROMPT'], [['an-id-1234567', 'n'.repeat(99), 'p']], 40).split(
       '\n',
     );
     assert.equal(row, `an-id-1234567  ${'n'.repeat(14)}…  p`);
   });
 
-  it('counts what a terminal shows, and tears no character', () => {
+  it('measures displayed width and does not split characters', () => {
     assert.equal(shorten('日本語のテスト', 8), '日本語…');
     assert.equal(shorten('👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦', 5), '👩‍👩‍👧‍👦👩‍👩‍👧‍👦…');
     assert.equal(shorten('naïve', 5), 'naïve');
@@ -195,7 +195,7 @@ describe('a table', () => {
     assert.equal(shorten('two\n  lines', 80), 'two lines');
   });
 
-  it('says times as people do', () => {
+  it('shows times as ages', () => {
     const now = Date.parse('2026-01-02T00:00:00Z');
     assert.deepEqual(
       [
@@ -214,7 +214,7 @@ describe('the connection', () => {
   const folder = mkdtempSync(join(tmpdir(), 'ksi-cli-'));
   after(() => rmSync(folder, { recursive: true }));
 
-  it('is what the options say, else the environment', () => {
+  it('comes from the options, or else the environment', () => {
     assert.deepEqual(findConnection({ url: 'http://a', token: 't' }, { KSI_URL: 'http://b', KSI_TOKEN: 'u' }, folder), {
       url: 'http://a',
       token: 't',
@@ -225,7 +225,7 @@ describe('the connection', () => {
     });
   });
 
-  it('is found in the nearest .ksi upward', () => {
+  it('is found in the nearest .ksi folder upward', () => {
     mkdirSync(join(folder, '.ksi'));
     mkdirSync(join(folder, 'deep', 'er'), { recursive: true });
     writeFileSync(join(folder, '.ksi', 'token'), 'secret\n');
@@ -237,7 +237,7 @@ describe('the connection', () => {
     });
   });
 
-  it('says what to do when there is none', () => {
+  it('explains what to do if there is none', () => {
     assert.throws(
       () => findConnection({}, { KSI_DIR: join(folder, 'nowhere') }, folder),
       (error) => error instanceof CliError && /ksi up/.test(error.message),
@@ -251,7 +251,7 @@ describe('the connection', () => {
 
 describe('the exit code', () => {
   const problem = (status: number) => new KsiError(status, undefined);
-  it('follows what went wrong', () => {
+  it('depends on the error', () => {
     const cases: [unknown, number][] = [
       [problem(401), EXIT.auth],
       [problem(403), EXIT.auth],
@@ -267,7 +267,7 @@ describe('the exit code', () => {
 });
 
 describe('the next step', () => {
-  it('is one of ksi, not of HTTP', () => {
+  it('is a ksi command, not an HTTP request', () => {
     for (const code of Object.keys(API_ERRORS) as ApiErrorCode[]) {
       const problem = problemOf(code, 'It is so');
       const { message } = explain(new KsiError(problem.status, problem));
@@ -276,12 +276,12 @@ describe('the next step', () => {
     }
   });
 
-  it('says when, and which request it was', () => {
+  it('contains the delay and the request id', () => {
     const { message } = explain(new KsiError(503, problemOf('shutting_down', 'It stops'), 2));
     assert.match(message, /Repeat the command.* \(in 2 s\) \(request r\)$/);
   });
 
-  it('keeps what an API of another version says', () => {
+  it('keeps the text of an API of another version', () => {
     const { message } = explain(new KsiError(409, { ...problemOf('task_ended', ''), detail: 'It has. Do so.' }));
     assert.match(message, /It has\. Do so\. See the outcome with `ksi task ID`/);
     assert.match(explain(new KsiError(418, undefined)).message, /^error \(http_418\): KSI answered 418$/);
@@ -295,7 +295,7 @@ describe('a question', () => {
     const yes = await confirmed('Delete?', { input, output });
     return [yes, String(output.read())];
   };
-  it('is answered by yes, and all else is no', async () => {
+  it('accepts yes, and treats everything else as no', async () => {
     for (const typed of ['y\n', 'YES\n']) assert.deepEqual(await answer(typed), [true, 'Delete? [y/N] ']);
     for (const typed of ['\n', 'n\n', 'yep\n', undefined]) assert.equal((await answer(typed))[0], false, typed);
   });

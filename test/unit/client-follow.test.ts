@@ -20,7 +20,7 @@ const event = (seq: number, type = 'SPAWN_MESSAGE') => ({
 });
 
 /** A server that breaks each connection after two events. */
-describe('following, over connections that break', () => {
+describe('following over broken connections', () => {
   let server: Server;
   let sockets: WebSocketServer;
   let client: KsiClient;
@@ -73,13 +73,13 @@ describe('following, over connections that break', () => {
     server.closeAllConnections();
   });
 
-  it('gives every event of a task once, to its outcome', async () => {
+  it('returns every event of a task once, up to its outcome', async () => {
     const seen: number[] = [];
     for await (const { seq } of client.tasks.events('t')) seen.push(seq);
     assert.deepEqual(seen, [1, 2, 3, 4, 5, 6, 7]);
   });
 
-  it('gives every event of a socket once, until it is told to stop', async () => {
+  it('returns every event of a socket once, until it is stopped', async () => {
     const stop = new AbortController();
     const seen: number[] = [];
     for await (const message of client.events({ signal: stop.signal })) {
@@ -89,7 +89,7 @@ describe('following, over connections that break', () => {
     assert.deepEqual(seen.slice(0, 5), [1, 2, 3, 4, 5]);
   });
 
-  it('says at once what a socket refuses, and that nobody answers', async () => {
+  it('reports at once that a socket refuses, or that there is no server', async () => {
     const refused = client.events({ subjects: ['bad'] }).next();
     await assert.rejects(refused, (error) => error instanceof KsiError && error.code === 'invalid_subject');
     const nobody = new KsiClient({ url: 'http://127.0.0.1:1', token: 'x' });
@@ -97,7 +97,7 @@ describe('following, over connections that break', () => {
     await assert.rejects(nobody.tasks.events('t', { since: 'i-1' }).next(), KsiUnreachableError);
   });
 
-  it('says an error of KSI by its code, a proxy’s by its status, and no answer as that', async () => {
+  it('reports an error of KSI by code, of a proxy by status, and a missing answer as unreachable', async () => {
     const { port } = server.address() as AddressInfo;
     const stranger = new KsiClient({ url: `http://127.0.0.1:${port}`, token: 'bad' });
     await assert.rejects(
@@ -125,7 +125,7 @@ describe('server-sent events', () => {
     return seen;
   };
 
-  it('are put together from any pieces', async () => {
+  it('are assembled from any chunks', async () => {
     const whole = 'id: 1\ndata: a\ndata: b\n\n: comment\n\nid: 2\r\ndata:c\r\n\r\n';
     const expected = [
       { id: '1', data: 'a\nb' },
@@ -135,13 +135,13 @@ describe('server-sent events', () => {
     assert.deepEqual(await read(['id: 1\nda', 'ta: a\ndata: b\n', '\nid: 2\ndata:c\n\n']), expected);
   });
 
-  it('are not given when they are cut off', async () => {
+  it('are dropped if they are incomplete', async () => {
     assert.deepEqual(await read(['id: 1\ndata: {"half']), []);
   });
 });
 
 describe('backoff', () => {
-  it('doubles to a limit, and spreads', () => {
+  it('doubles up to a limit, with jitter', () => {
     assert.deepEqual(
       [0, 1, 2, 10].map((n) => pauseBefore(n, () => 1)),
       [200, 400, 800, 5_000],
@@ -152,7 +152,7 @@ describe('backoff', () => {
     );
   });
 
-  it('is for what may pass', () => {
+  it('applies to temporary errors', () => {
     assert.deepEqual(
       [400, 401, 404, 429, 500, 503].map((status) => isPassing(new KsiError(status, undefined))),
       [false, false, false, true, true, true],
@@ -160,7 +160,7 @@ describe('backoff', () => {
   });
 });
 
-it('tells of a server that stays away, and goes on with the next event when it is back', async () => {
+it('reports a server that stays unreachable, and continues with the next event when it is back', async () => {
   const server = createServer();
   const listen = (port: number): Promise<void> => new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
   const sockets = new WebSocketServer({ server });

@@ -12,7 +12,7 @@ import { REPO_ROOT } from '../fixtures/paths.js';
 const MAX_GZIPPED_BYTES = 28_672;
 
 describe('the package', () => {
-  it('has a client for browsers that loads nothing but itself, and is small', async (t) => {
+  it('has a small client for browsers that loads no other modules', async (t) => {
     const { files, foreign } = await moduleGraph(join(REPO_ROOT, 'dist', 'src', 'client', 'browser.js'));
     assert.deepEqual(foreign, []);
     const whole = [...files.values()].join('\n');
@@ -22,7 +22,7 @@ describe('the package', () => {
     assert.ok(bytes <= MAX_GZIPPED_BYTES, `${bytes} bytes gzipped`);
   });
 
-  it('exports files that there are, with types', async () => {
+  it('exports existing files, with types', async () => {
     const { exports } = JSON.parse(await readFile(join(REPO_ROOT, 'package.json'), 'utf8')) as {
       exports: Record<string, Record<string, string>>;
     };
@@ -35,7 +35,7 @@ describe('the package', () => {
     assert.deepEqual([typeof KsiClient, typeof KsiNatsClient], ['function', 'function']);
   });
 
-  it('has types that others can compile against, strictly, for Node and for browsers', async () => {
+  it('has types that compile in strict mode, for Node and for browsers', async () => {
     // Below the repository, so that `ksi` is found as its own name.
     const folder = await mkdtemp(join(REPO_ROOT, 'dist', 'consumer-'));
     try {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { MessageQueue } from '../../src/client/message-queue.js';
 
-it('a queue holds its sender back while the reader is behind, and loses nothing at its end', async () => {
+it('a queue applies backpressure while the reader is behind, and loses nothing at its end', async () => {
   const calls: string[] = [];
   const queue = new MessageQueue<number>({ full: () => calls.push('full'), emptied: () => calls.push('emptied') });
   for (let n = 0; n < 1_500; n++) queue.push(n);

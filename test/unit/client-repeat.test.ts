@@ -13,7 +13,7 @@ const read = { route: ROUTES.task, request: {}, options: {}, retries: 2 };
 const answered = (status: number, retryAfter?: number) => new KsiError(status, undefined, retryAfter);
 
 describe('a request whose answer is lost', () => {
-  it('is repeated after a pause that grows and is no shorter than Retry-After', () => {
+  it('is repeated after growing pauses that are at least Retry-After', () => {
     const cases: [unknown, number, number | undefined, boolean?][] = [
       [broken, 0, 200],
       [broken, 4, 3_200],
@@ -39,7 +39,7 @@ describe('a request whose answer is lost', () => {
       assert.equal(pauseAfter(error, repeats, safe, most), expected, `${String(error)} ${repeats} ${safe}`);
   });
 
-  it('is given up with the last error, or the reason of the signal', async () => {
+  it('is given up with the last error, or with the reason of the signal', async () => {
     const stop = new AbortController();
     let tries = 0;
     const failing = async (): Promise<never> => {
@@ -58,7 +58,7 @@ describe('a request whose answer is lost', () => {
     );
   });
 
-  it('is repeated only where that is safe, and so often', async () => {
+  it('is repeated only if that is safe, and a limited number of times', async () => {
     const tries = async (
       operation: Route,
       options: { idempotencyKey?: string } = {},

@@ -6,11 +6,11 @@ import { systemClock, timerMs } from '../../src/clock.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
 
 describe('the clock', () => {
-  it('makes a whole number of milliseconds of every duration, and never shortens a wait', () => {
+  it('rounds every duration up to whole milliseconds', () => {
     assert.deepEqual([0, 0.0001, 999.99, 1_000].map(timerMs), [0, 1, 1_000, 1_000]);
   });
 
-  it('does not fire at once after a duration that is too long for a timer', async () => {
+  it('does not fire at once if a duration is too long for a timer', async () => {
     const early: string[] = [];
     const stop = systemClock.after(1e15, () => early.push('timer'));
     const deadline = systemClock.deadline(Infinity);
@@ -20,7 +20,7 @@ describe('the clock', () => {
     assert.deepEqual([early, deadline.aborted], [[], false]);
   });
 
-  it("of the machine is read in one place, so that no other host's timestamp is compared with it", async () => {
+  it("of the machine is read in one place, so that it is never compared with another host's timestamp", async () => {
     const sources = await allSources();
     const matching = (pattern: RegExp): string[] =>
       sources.filter(({ text }) => pattern.test(text)).map(({ name }) => name);

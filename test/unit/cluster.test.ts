@@ -47,13 +47,13 @@ async function contenders(path: string, count: number): Promise<string[]> {
 }
 
 describe('versions of nats-server', () => {
-  it('are read from what it and package lists print', () => {
+  it('are parsed from its output and from package lists', () => {
     assert.equal(versionIn('nats-server: v2.15.1'), '2.15.1');
     assert.equal(versionIn('nats-server |   2.15.1-1 | http://deb.example/debian forky/main amd64 Packages'), '2.15.1');
     assert.equal(versionIn('no such thing'), undefined);
   });
 
-  it('are compared by number, not by letter', () => {
+  it('are compared as numbers, not as text', () => {
     assert.ok(compareVersions('2.9.0', '2.14.3') < 0);
     assert.ok(compareVersions('2.14.10', '2.14.3') > 0);
     assert.equal(compareVersions('2.14.3', '2.14.3'), 0);
@@ -93,7 +93,7 @@ Signed-By:
  -----END PGP PUBLIC KEY BLOCK-----
 `;
 
-  it('are read from deb822 files', () => {
+  it('are parsed from deb822 files', () => {
     const sources = parseDeb822(deb822);
     assert.deepEqual(sources, [
       {
@@ -106,7 +106,7 @@ Signed-By:
     ]);
   });
 
-  it('are read from lists of lines', () => {
+  it('are parsed from one-line lists', () => {
     const text = `# deb http://no.example x main
 deb [arch=amd64 signed-by=/usr/share/keyrings/x.gpg] http://deb.example/debian trixie main contrib # note
 deb-src http://deb.example/debian trixie main
@@ -122,7 +122,7 @@ deb http://other.example/debian sid main`;
     ]);
   });
 
-  it('tell the mirror of the distribution from third parties', () => {
+  it('distinguish the mirror of the distribution from third parties', () => {
     const other = { uri: 'https://deb.other.example', suites: ['bookworm'], components: ['stable'] };
     const [main] = parseDeb822(deb822);
     assert.equal(mirrorOf([other, ...parseDeb822(deb822)], 'bookworm')?.uri, main?.uri);
@@ -132,7 +132,7 @@ deb http://other.example/debian sid main`;
 });
 
 describe('the release of nats-server', () => {
-  it('has a build for common platforms', () => {
+  it('has builds for common platforms', () => {
     assert.match(archiveName('linux', 'x64') ?? '', /^nats-server-v[\d.]+-linux-amd64\.tar\.gz$/);
     assert.match(archiveName('darwin', 'arm64') ?? '', /darwin-arm64/);
     assert.equal(archiveName('aix', 'ppc64'), undefined);
@@ -147,14 +147,14 @@ describe('the release of nats-server', () => {
 });
 
 describe('the search for a nats-server', () => {
-  it('refuses a named one that does not run, and says so', async () => {
+  it('refuses a named executable that does not run', async () => {
     await assert.rejects(resolveNatsServer({ env: { KSI_NATS_SERVER: '/nowhere/nats-server' } }), {
       code: 'nats_server_unusable',
       message: /KSI_NATS_SERVER=\/nowhere\/nats-server/,
     });
   });
 
-  it('keeps a fetched one for all clusters of a user', () => {
+  it('caches a download for all clusters of a user', () => {
     assert.equal(cachePath({ HOME: '/home/a' }), '/home/a/.cache/ksi/nats-server');
     assert.equal(cachePath({ HOME: '/home/a', XDG_CACHE_HOME: '/c' }), '/c/ksi/nats-server');
   });
@@ -167,14 +167,14 @@ describe('restart pauses', () => {
     assert.deepEqual(pauses, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
   });
 
-  it('begin anew after a minute of health', () => {
+  it('start again after a healthy minute', () => {
     assert.equal(restartPause(30_000, 60_000, 30_000), 500);
     assert.equal(restartPause(30_000, 59_999, 30_000), 30_000);
   });
 });
 
 describe('a process', () => {
-  it('is told from a later one with its pid', () => {
+  it('is distinguished from a later process with the same pid', () => {
     const me = identify(process.pid);
     assert.ok(me !== undefined && isAlive(me));
     assert.ok(!isAlive({ ...me, started: 'another time' }));
@@ -183,7 +183,7 @@ describe('a process', () => {
 });
 
 describe('addresses', () => {
-  it('of an API are those that a client on this machine reaches', () => {
+  it('of an API are reachable for a client on this machine', () => {
     assert.deepEqual(apiUrls('0.0.0.0', 8000, false), {
       url: 'http://127.0.0.1:8000',
       ws: 'ws://127.0.0.1:8000/events',
@@ -192,7 +192,7 @@ describe('addresses', () => {
     assert.equal(apiUrls('10.1.2.3', 8000, true).url, 'https://10.1.2.3:8000');
   });
 
-  it('of the socket are short, or refused with the name of the variable', () => {
+  it('of the socket must be short; the refusal names the variable', () => {
     assert.equal(socketAddress('/a/b/.ksi/supervisor.sock', '/a/b'), '.ksi/supervisor.sock');
     assert.equal(socketAddress('/k/supervisor.sock', '/a/b/c/d/e/f'), '/k/supervisor.sock');
     assert.throws(() => socketAddress(`/${'x'.repeat(120)}/s`, '/'), { code: 'path_too_long', message: /KSI_DIR/ });
@@ -219,7 +219,7 @@ describe("a cluster's processes", () => {
   });
   const secrets = { ANTHROPIC_API_KEY: 'sk-ant-secret', AWS_SECRET_ACCESS_KEY: 'aws', PATH: '/bin', KSI_TOKEN: 'mine' };
 
-  it("get Claude's credentials only if they are workers", () => {
+  it("get Claude's credentials only as workers", () => {
     const planned = plan(secrets);
     assert.equal(workerSpec(planned, 1).env['ANTHROPIC_API_KEY'], 'sk-ant-secret');
     for (const spec of [apiSpec(planned, 1), ...brokerSpecs(planned)]) {
@@ -230,7 +230,7 @@ describe("a cluster's processes", () => {
     assert.equal(workerSpec(planned, 1).env['KSI_TOKEN'], undefined);
   });
 
-  it('get addresses, credentials and names of their own', () => {
+  it('get their own addresses, credentials and names', () => {
     const planned = plan({ KSI_PORT: '9000', KSI_METRICS_PORT: '9100' });
     const api = apiSpec(planned, 2);
     assert.equal(api.env['KSI_PORT'], '9001');
@@ -243,7 +243,7 @@ describe("a cluster's processes", () => {
     assert.equal(worker.env['KSI_NATS_CREDENTIALS'], '/k/nats/worker-3.nk');
   });
 
-  it('know of all servers of a broker that is a cluster, each of which knows the others', () => {
+  it('know all servers of a broker cluster, and each server knows the others', () => {
     const [first, second, third] = [1, 2, 3].map((n) => ({
       port: 4221 + n,
       monitorPort: 8221 + n,
@@ -271,7 +271,7 @@ describe("a cluster's processes", () => {
     assert.ok(!JSON.stringify([workerSpec(planned, 1), apiSpec(planned, 1)]).includes('secret'));
   });
 
-  it("use the operator's broker and credentials when one is named", () => {
+  it("use the operator's broker and credentials if one is named", () => {
     const planned = plan({ KSI_NATS_URL: 'nats://far:4222', KSI_NATS_CREDENTIALS: '/mine.nk', KSI_NATS_INBOX: '_I' });
     assert.deepEqual(brokerSpecs(planned), []);
     const { env } = workerSpec(planned, 1);
@@ -280,14 +280,14 @@ describe("a cluster's processes", () => {
     assert.equal(env['KSI_NATS_INBOX'], '_I');
   });
 
-  it('reach no model in a demo', () => {
+  it('do not reach a model in a demo', () => {
     const { env } = workerSpec({ ...plan({ ...secrets, CLAUDE_CODE_OAUTH_TOKEN: 't' }), standinPort: 1234 }, 1);
     assert.equal(env['ANTHROPIC_BASE_URL'], 'http://127.0.0.1:1234');
     assert.notEqual(env['ANTHROPIC_API_KEY'], 'sk-ant-secret');
     assert.equal(env['CLAUDE_CODE_OAUTH_TOKEN'], undefined);
   });
 
-  it('are known to lack credentials', () => {
+  it('are reported if they lack credentials', () => {
     assert.ok(!hasClaudeCredentials({ PATH: '/bin' }, readConfig({})));
     assert.ok(hasClaudeCredentials({ CLAUDE_CONFIG_DIR: '/c' }, readConfig({})));
   });
@@ -300,7 +300,7 @@ describe("a cluster's folder", () => {
   });
   after(() => rm(dir, { recursive: true, force: true }));
 
-  it('holds secrets that are made once and readable by their user alone', async () => {
+  it('holds secrets that are created once and are readable only by their user', async () => {
     const paths = clusterPaths(join(dir, 'a'));
     await makeFolders(paths);
     const first = await ensureNatsUsers(paths);
@@ -315,7 +315,7 @@ describe("a cluster's folder", () => {
     for (const file of [paths.token, paths.seed('api')]) assert.equal((await stat(file)).mode & 0o777, 0o600);
   });
 
-  it('holds the broker of one size: neither is taken for the other', async () => {
+  it('holds a broker of one size, which cannot be used as the other', async () => {
     const paths = clusterPaths(join(dir, 'sizes'));
     const [one, three] = ['1', '3'].map((servers) => readConfig({ KSI_NATS_SERVERS: servers }));
     assert.ok(one && three);
@@ -332,7 +332,7 @@ describe("a cluster's folder", () => {
     assert.throws(() => checkBrokerState(paths, one), { code: 'other_broker', message: /KSI_DIR[\s\S]*store-2/ });
   });
 
-  it('is claimed by one living process at a time', async () => {
+  it('is locked by one living process at a time', async () => {
     const file = join(dir, 'claim');
     const me = identify(process.pid);
     const parent = identify(process.ppid);
@@ -343,7 +343,7 @@ describe("a cluster's folder", () => {
     assert.deepEqual(lockHolder(file), parent);
   });
 
-  it('is not claimed by the holder of the folder that it is a copy of', async () => {
+  it('is not locked by the holder of the folder that it was copied from', async () => {
     const [original, copy] = [join(dir, 'original'), join(dir, 'copy')];
     await mkdir(original);
     const parent = identify(process.ppid);
@@ -356,7 +356,7 @@ describe("a cluster's folder", () => {
     assert.deepEqual(lockHolder(join(original, 'claim')), parent);
   });
 
-  it('is claimed by one of many that find a dead or damaged claim at the same moment', async () => {
+  it('is locked by one of many processes that find a stale or damaged lock at the same moment', async () => {
     const folder = join(dir, 'contended');
     await mkdir(folder);
     const claim = join(folder, 'claim');
@@ -368,8 +368,8 @@ describe("a cluster's folder", () => {
   });
 });
 
-describe("a state file of a cluster's that was damaged", () => {
-  it('counts as none, so that `up`, `down` and `doctor` work; clients are told what to do', async () => {
+describe('a damaged state file of a cluster', () => {
+  it('counts as missing, so that `up`, `down` and `doctor` work, and clients explain what to do', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'ksi-state-'));
     try {
       const { endpoints } = clusterPaths(dir);

@@ -8,20 +8,20 @@ import { replaceRegion } from '../../src/docs/region.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
 
 describe('readConfig', () => {
-  it('has a default for all that is not optional', () => {
+  it('has a default for every setting that is not optional', () => {
     const config = readConfig({});
     assert.equal(config.KSI_PORT, 8000);
     assert.equal(config.KSI_NATS_SYNC, 'always');
     assert.equal(config.KSI_NATS_URL, undefined);
   });
 
-  it('reads integers, and takes an empty variable for an unset one', () => {
+  it('reads integers, and treats an empty variable as unset', () => {
     const config = readConfig({ KSI_PORT: ' 9000 ', KSI_MODEL: '' });
     assert.equal(config.KSI_PORT, 9000);
     assert.equal(config.KSI_MODEL, 'sonnet');
   });
 
-  it('reports all faults at once, each naming its variable and what it held', () => {
+  it('reports all faults at once, each with its variable and value', () => {
     assert.throws(
       () => readConfig({ KSI_PORT: 'http', KSI_NATS_SYNC: 'never', KSI_LEASE_S: '0', KSI_LOG_LEVEL: 'loud' }),
       (error) => {

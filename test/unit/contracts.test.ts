@@ -20,7 +20,7 @@ describe('check', () => {
     return result.ok ? [] : result.faults.map((fault) => fault.field).toSorted();
   };
 
-  it('takes null for an optional field as absent', () => {
+  it('treats null for an optional field as absent', () => {
     const result = check(SpawnRequest, { prompt: 'x', session_id: null, allowed_tools: null });
     assert.deepEqual(result, { ok: true, value: { prompt: 'x' } });
   });
@@ -33,7 +33,7 @@ describe('check', () => {
     assert.deepEqual(fieldsOf({ spoon: true, model: 1, priority: 'urgent' }), ['model', 'priority', 'prompt', 'spoon']);
   });
 
-  it('does not take an unknown field for absent because it is null', () => {
+  it('reports an unknown field even if it is null', () => {
     assert.deepEqual(fieldsOf({ prompt: 'x', nonsense: null }), ['nonsense']);
   });
 
@@ -47,7 +47,7 @@ describe('check', () => {
     assert.ok(named.includes('unknown0') && named.length > 1, named.join());
   });
 
-  it('refuses what is deeper than a stack before anything walks through it', () => {
+  it('refuses deeply nested values before anything traverses them', () => {
     const deep = (levels: number): unknown => JSON.parse(`${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`);
     assert.equal(check(SpawnRequest, { prompt: 'x', output_schema: deep(MAX_DEPTH - 1) }).ok, true);
     for (const levels of [MAX_DEPTH, 1_000_000])
@@ -57,7 +57,7 @@ describe('check', () => {
       });
   });
 
-  it('tells what is wrong with the beginning of much, and refuses objects of too many fields', () => {
+  it('reports the first faults of many, and refuses objects with too many fields', () => {
     const rules = Array.from({ length: 500_000 }, () => '-flag');
     const begun = performance.now();
     const faults = fieldsOf({ prompt: 'x', allowed_tools: rules });
@@ -68,13 +68,13 @@ describe('check', () => {
     assert.ok(performance.now() - begun < 5_000);
   });
 
-  it('is not fooled by keys of Object.prototype', () => {
+  it('is not confused by keys of Object.prototype', () => {
     const hostile: unknown = JSON.parse('{"prompt":"x","__proto__":{"polluted":true},"constructor":null}');
     assert.equal(check(SpawnRequest, hostile).ok, false);
     assert.equal(({} as Record<string, unknown>)['polluted'], undefined);
   });
 
-  it('says that a value of another kind is not an object', () => {
+  it('reports that a value of another type is not an object', () => {
     for (const value of [null, 1, 'x', [], undefined]) {
       const result = check(Type.Object({ a: Type.String() }), value);
       assert.equal(result.ok, false);
@@ -83,7 +83,7 @@ describe('check', () => {
 });
 
 describe('task states', () => {
-  it('reach an end from everywhere, and nothing follows an end', () => {
+  it('can reach an end from every state, and nothing follows an end', () => {
     for (const status of TASK_STATUSES) {
       const reached = new Set([status]);
       for (const at of reached) for (const to of TASK_STATES[at].to) reached.add(to);
@@ -92,7 +92,7 @@ describe('task states', () => {
     }
   });
 
-  it('are told apart by their events and by their subjects', () => {
+  it('are distinguished by their events and by their subjects', () => {
     for (const status of TASK_STATUSES) {
       assert.equal(statusOfEvent(TASK_STATES[status].event), status);
       assert.equal(statusOfSubject(SUBJECT.taskState('id', TASK_STATES[status].token)), status);

@@ -22,7 +22,7 @@ const PAGE = 4_096;
 /** The first start may crash on the damage; the second one finds the marker. */
 const STARTS = 2;
 
-describe("a read model's file that was damaged", () => {
+describe('a damaged file of a read model', () => {
   let dir: string;
   let sound: string;
   let bytes: number;
@@ -67,7 +67,7 @@ describe("a read model's file that was damaged", () => {
   const afterCrash = new Set(['was cut in the middle', 'has other meta pages', 'has random pages']);
   for (const [what, damage] of Object.entries(damages))
     for (const crashed of afterCrash.has(what) ? [false, true] : [false])
-      it(`${what}${crashed ? ', after a crash' : ''}: the process comes up, and a damaged file is kept`, async () => {
+      it(`${what}${crashed ? ', after a crash' : ''}: the process starts, and a damaged file is kept`, async () => {
         const path = join(dir, `${what.replaceAll(' ', '-')}-${crashed}.mdb`);
         await copyFile(sound, path);
         await damage(path);
@@ -86,7 +86,7 @@ describe("a read model's file that was damaged", () => {
         await assert.rejects(stat(`${path}.in-use`), { code: 'ENOENT' });
       });
 
-  it('is taken up again when its process was killed and the file is sound', async () => {
+  it('is used again if its process was killed and the file is intact', async () => {
     const path = join(dir, 'killed.mdb');
     await copyFile(sound, path);
     await writeFile(`${path}.in-use`, '');
@@ -95,8 +95,8 @@ describe("a read model's file that was damaged", () => {
   });
 });
 
-describe("a read model's file that was opened when the broker went away", () => {
-  it('is closed, and counts as sound at the next start', async () => {
+describe('a file of a read model that was open when the broker became unavailable', () => {
+  it('is closed, and counts as intact at the next start', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'ksi-away-'));
     try {
       const path = join(dir, 'read-model.mdb');

@@ -29,7 +29,7 @@ describe('citations of documents', () => {
     assert.deepEqual(brokenIn({ 'src/c.ts': '// @design/facts.md#plain-ack-lost (ADR 9, @adr/0009, src/a/b.ts)' }), []);
   });
 
-  it('names each citation that leads nowhere', () => {
+  it('names each broken citation', () => {
     const page = `[a](design/facts.md#gone) [b](gone.md) [c](#gone) \`src/a/gone.ts\` ADR-99`;
     const code = '// @design/facts.md#gone, @gone.md, @adr/0008, src/a/gone.ts';
     const inPage = ['@design/facts.md#gone', '@gone.md', '@page.md#gone', 'ADR-99', 'src/a/gone.ts'];
@@ -40,7 +40,7 @@ describe('citations of documents', () => {
     );
   });
 
-  it('lets an ADR name code that was moved since', () => {
+  it('allows an ADR to name code that has moved since', () => {
     assert.deepEqual(brokenIn({ '@adr/0010-old.md': 'in `src/a/moved.ts`' }), []);
   });
 });

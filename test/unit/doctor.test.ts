@@ -33,7 +33,7 @@ function broken(...history: string[]): [Rule, string][] {
 }
 
 describe('the invariants over stored events', () => {
-  it('hold in what may happen', () => {
+  it('hold for valid histories', () => {
     for (const history of [
       ['a queued', 'a running 1/1', 'a output 1/2', 'a completed 1/3'],
       ['a queued', 'a waiting', 'a running 1/1', 'a failed 1/2'],
@@ -50,7 +50,7 @@ describe('the invariants over stored events', () => {
       assert.deepEqual(broken(...history), [], history.join(', '));
   });
 
-  it('break by each thing that may not', () => {
+  it('are violated by each invalid history', () => {
     const cases: [Rule, string[]][] = [
       ['two outcomes', ['a queued', 'a running 1/1', 'a completed 1/2', 'a failed 1/3']],
       ['after the outcome', ['a queued', 'a cancelled', 'a running 1/1']],
@@ -70,7 +70,7 @@ describe('the invariants over stored events', () => {
       );
   });
 
-  it('know which tasks are open, and when the others ended', () => {
+  it('track which tasks are open, and when the others ended', () => {
     const invariants = new Invariants();
     const add = (task: string, token: string, timestamp: string): void =>
       invariants.add({
@@ -88,7 +88,7 @@ describe('the invariants over stored events', () => {
 });
 
 describe('a stream against the contract', () => {
-  it('is told apart by what matters', () => {
+  it('is compared by the relevant settings', () => {
     const wanted = { name: 'X', discard: 'new', max_age: 5, republish: { src: 'a', dest: 'b' }, allow_direct: true };
     assert.deepEqual(
       differences(wanted, { ...wanted, republish: { src: 'a', dest: 'b', headers_only: false }, more: 1 }),
@@ -105,7 +105,7 @@ const GB = 1_073_741_824;
 const shown = ({ status, title, found }: Finding): string => `${status} ${title}: ${found}`;
 
 describe('the clock', () => {
-  it('of a nats-server is off by no less than the round trip leaves open', () => {
+  it('of a nats-server is wrong only by more than the uncertainty of the round trip', () => {
     assert.equal(serverFinding('x', 1_000, 1_500, 2_000).status, 'ok');
     assert.equal(serverFinding('x', 10_000, 500, 10_100).status, 'warning');
     assert.match(serverFinding('x', 10_000, 500, 10_100).found, /9\.5 s behind/);
@@ -141,8 +141,8 @@ describe('the clock', () => {
   });
 });
 
-describe('room', () => {
-  it('on the disk, and in what nats-server may store, is told before it is gone', () => {
+describe('free space', () => {
+  it('on the disk and in the store of nats-server is reported before it runs out', () => {
     const disk = (free: number, size: number): string => spaceFinding('/x', free * GB, size * GB).status;
     assert.deepEqual(
       [disk(0.9, 100), disk(5, 100), disk(11, 100), disk(30, 4_000), disk(19, 4_000)],
@@ -171,7 +171,7 @@ describe('the copies of a stream', () => {
   const different = (before: Copies, now: Copies): string[] =>
     differentCopies('X', { cluster }, before, now).map(shown);
 
-  it('are damaged when they differ and nothing is written', () => {
+  it('are damaged if they differ while nothing is written', () => {
     assert.deepEqual(different(copies([9, 9]), copies([9, 9])), []);
     assert.match(
       different(copies([9, 5]), copies([9, 5])).join(),
@@ -183,7 +183,7 @@ describe('the copies of a stream', () => {
     assert.deepEqual(different(copies([9]), copies([9])), [], 'n2 does not answer');
   });
 
-  it('are behind, by the word of the leader', () => {
+  it('are behind if the leader says so', () => {
     const replica = { name: 'n2', current: true, active: 0, peer: '' };
     const findingsFor = (...replicas: object[]): string[] => behind({ cluster: { replicas } } as never);
     assert.deepEqual(findingsFor(replica, { ...replica, current: false, lag: 1_234 }, { ...replica, offline: true }), [
@@ -194,7 +194,7 @@ describe('the copies of a stream', () => {
 });
 
 describe('a check', () => {
-  it('that does not answer in time, or fails, says so, with what it had found', async () => {
+  it('that fails or does not answer in time reports that, with its findings so far', async () => {
     const time = new AbortController();
     const one: Finding = { group: 'disk', title: 'one', status: 'ok', found: 'x' };
     const slow = findings(

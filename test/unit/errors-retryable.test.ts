@@ -51,7 +51,7 @@ const afterTries = async (count: number, error: unknown): Promise<'given up' | '
 };
 
 describe('whether a retry may help', () => {
-  it('is judged by the table of errors alone', () => {
+  it('depends only on the table of errors', () => {
     const judges = new Set<string>();
     for (const tree of ['src', 'workers'])
       for (const name of readdirSync(join(ROOT, tree), { recursive: true, encoding: 'utf8' }))
@@ -60,7 +60,7 @@ describe('whether a retry may help', () => {
     assert.deepEqual([...judges].toSorted(), Object.keys(OTHER_QUESTIONS).toSorted());
   });
 
-  it('follows from the code that a failure of the broker has in the table', () => {
+  it('depends on the code of a broker failure in the table', () => {
     const kinds: Record<BrokerErrorKind, ApiErrorCode> = {
       conflict: 'conflict',
       duplicate: 'internal',
@@ -84,7 +84,7 @@ describe('whether a retry may help', () => {
     );
   });
 
-  it('decides whether a delivery is ever given up', async () => {
+  it('decides whether a delivery can be given up', async () => {
     const transient = [
       new BrokerError('unavailable', ''),
       new BrokerError('conflict', ''),

@@ -15,7 +15,7 @@ const bridged = (seq: number, text = stored()): HubEvent =>
   new HubEvent({ incarnation: 'abc', seq }, 'ksi.events.task.t.output', text, JSON.parse(text) as StoredEvent);
 
 describe('a bridged event', () => {
-  it('is what is stored and what its message says, serialised once', () => {
+  it('is the stored event with the data of its message, serialised once', () => {
     const event = bridged(7, stored({ owner: 'local', message: { text: 'a}b' } }));
     assert.deepEqual(JSON.parse(event.envelope), {
       ...(JSON.parse(stored({ owner: 'local', message: { text: 'a}b' } })) as object),
@@ -30,18 +30,18 @@ describe('a bridged event', () => {
 
 describe('a cursor', () => {
   const now = { incarnation: 'abc', seq: 100 };
-  it('comes back as it was given', () => {
+  it('survives a round trip', () => {
     assert.equal(decodeCursor(encodeCursor({ incarnation: 'abc', seq: 42 }), now), 42);
     assert.equal(decodeCursor('42', now), 42);
     assert.equal(decodeCursor('100', now), 100);
   });
-  it('is refused when it is of another stream, ahead, or none', () => {
+  it('is refused if it belongs to another stream, is ahead, or is not a cursor', () => {
     assert.equal(decodeCursor('xyz-42', now), 'cursor_gone');
     assert.equal(decodeCursor('101', now), 'cursor_gone');
     for (const odd of ['', 'abc-', '-1', 'abc-1-2', 'ABC-1', '1.5', '1e3', 'abc-99999999999999999999', ' 1'])
       assert.equal(decodeCursor(odd, now), 'invalid_cursor', odd);
   });
-  it('tells streams apart by when they were made', () => {
+  it('distinguishes streams by their creation time', () => {
     assert.notEqual(incarnationOf('2026-11-23T10:26:29.054899784Z'), incarnationOf('2026-11-23T10:26:30.054899784Z'));
   });
 });
@@ -49,7 +49,7 @@ describe('a cursor', () => {
 describe('a subject pattern', () => {
   const matches = (pattern: string, subject: string): boolean | undefined =>
     parsePattern(pattern)?.matches(tokensOf(subject));
-  it('matches as the broker’s do', () => {
+  it('matches like the patterns of the broker', () => {
     const cases: [string, string, boolean][] = [
       ['ksi.events.>', 'ksi.events.task.1.output', true],
       ['ksi.events.>', 'ksi.events', false],
@@ -63,7 +63,7 @@ describe('a subject pattern', () => {
     for (const [pattern, subject, expected] of cases)
       assert.equal(matches(pattern, subject), expected, `${pattern} ${subject}`);
   });
-  it('must be well formed, and below what clients may see', () => {
+  it('must be well formed, and within the subjects that clients may read', () => {
     for (const odd of [
       '',
       '>',
@@ -87,7 +87,7 @@ describe('a subject pattern', () => {
 });
 
 describe('the ring', () => {
-  it('gives what came after, when it has all of that', () => {
+  it('returns all later events if it still has them', () => {
     const ring = new EventRing();
     for (const seq of [5, 6, 9, 10]) ring.push(bridged(seq));
     const seqs = (after: number): number[] | undefined => ring.after(after, 10)?.map(({ seq }) => seq);
@@ -99,7 +99,7 @@ describe('the ring', () => {
     assert.equal(new EventRing().after(3, 10), undefined);
     assert.deepEqual(new EventRing().after(10, 10), []);
   });
-  it('stays bounded, and keeps its order', () => {
+  it('stays bounded and ordered', () => {
     const ring = new EventRing();
     for (let seq = 1; seq <= 30_000; seq++) ring.push(bridged(seq));
     assert.equal(ring.after(100, 30_000), undefined);
@@ -110,7 +110,7 @@ describe('the ring', () => {
 });
 
 describe('a limit of replays', () => {
-  it('lets so many in, and the next when one has ended, also by an error', async () => {
+  it('admits a limited number, and the next one when one has ended, even with an error', async () => {
     const limit = new Limit(2);
     let running = 0;
     let most = 0;
@@ -166,25 +166,25 @@ describe('the projection', () => {
     });
   });
 
-  it('is not changed by what comes again, late, or is no state', () => {
+  it('ignores repeated, late and stateless events', () => {
     const row = fold(life);
     for (const again of life) assert.equal(applyEvent(row, again), row);
     assert.equal(applyEvent(row, event(9, 'SPAWN_MESSAGE')), row);
     assert.equal(applyEvent(undefined, event(9, 'WORKER_ONLINE')), undefined);
   });
 
-  it('knows a task whose first event was lost', () => {
+  it('includes a task whose first event was lost', () => {
     const row = fold(life.slice(2));
     assert.deepEqual([row?.status, row?.queue, row?.attempt], ['completed', 'default', 2]);
   });
 
-  it('has what a cancelled one took', () => {
+  it('has the usage of a cancelled task', () => {
     const usage = { ...NO_USAGE, cost_usd: 0.5 };
     const row = fold([...life.slice(0, 1), event(4, 'SPAWN_CANCELLED', { reason: 'requested', usage })]);
     assert.deepEqual(row?.usage, usage);
   });
 
-  it('keeps the error of a failed task, and why one was cancelled', () => {
+  it('keeps the error of a failed task and the reason of a cancelled one', () => {
     const error = { code: 'claude_crashed', message: 'm', retryable: true };
     assert.deepEqual(fold([...life.slice(0, 3), event(4, 'SPAWN_ERROR', { attempt: 1, n: 2, error })])?.error, error);
     assert.equal(
@@ -193,7 +193,7 @@ describe('the projection', () => {
     );
   });
 
-  it('shows the beginning of a prompt, and cuts no character in two', () => {
+  it('shows the start of a prompt without splitting a character', () => {
     assert.equal(previewOf('short'), 'short');
     assert.equal(previewOf('x'.repeat(500)).length, 200);
     assert.equal(previewOf(`${'x'.repeat(199)}🙂`), 'x'.repeat(199));

@@ -8,7 +8,7 @@ import { EventRing } from '../../src/events/ring.js';
 const MIB = 1_048_576;
 
 describe('the ring', () => {
-  it('lets go of the large events that it has dropped', async () => {
+  it('releases the memory of large events that it has dropped', async () => {
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
     const ring = new EventRing();

@@ -23,7 +23,7 @@ describe('large values', () => {
     ['a name of a field', `{"type":"result","${long('k')}":1}`],
   ];
   for (const [name, json] of CASES)
-    it(`are taken out and put back: ${name}`, async () => {
+    it(`are removed and restored: ${name}`, async () => {
       const large = new LargeValues();
       const condensed = (await large.condense(inPieces(json, 65_521))).toString();
       assert.ok(condensed.length < 100_000, `${condensed.length} bytes are left`);
@@ -32,7 +32,7 @@ describe('large values', () => {
       assert.ok(textOf(large.restore(again)) === json);
     });
 
-  it('keep the shape of a transcript: each entry is an object still', async () => {
+  it('keep the shape of a transcript: each entry is still an object', async () => {
     const entry = {
       type: 'user',
       message: { content: [{ text: 'x'.repeat(70_000) }] },
@@ -46,7 +46,7 @@ describe('large values', () => {
     assert.ok(textOf(large.restore(JSON.stringify({ type: 'transcript_mirror', entries }))) === json);
   });
 
-  it('of another source are put back too, and nothing that only looks like one', async () => {
+  it('of another source are restored too, but not lookalikes', async () => {
     const [one, other] = [new LargeValues(), new LargeValues()];
     one.include(other);
     const json = `{"a":"${long('x')}"}`;
@@ -54,7 +54,7 @@ describe('large values', () => {
     assert.ok(textOf(one.restore(`[${texts.join(',')}]`)) === `[${json},${json},{"a":"ksi-large-1:0"}]`);
   });
 
-  it('are named where they stand within a longer text, and left where they can be put back', async () => {
+  it('are named inside a longer text, and kept where they can be restored', async () => {
     const large = new LargeValues();
     const json = `{"result":"${long('x')}"}`;
     const { result } = JSON.parse((await large.condense(inPieces(json))).toString()) as { result: string };
@@ -64,7 +64,7 @@ describe('large values', () => {
     assert.deepEqual(named, { error: `It failed: ${name}`, said: `${name}\n"${name}"`, output: { result } });
   });
 
-  it('are freed of credentials, wherever a piece ends', async () => {
+  it('contain no credentials, wherever a chunk ends', async () => {
     const redaction = new Redaction(['sk-secret-"1"', 'other-secret']);
     const json = JSON.stringify({ a: `${long('x')}sk-secret-"1"other-secretsk-secret-"1"` });
     for (const bytes of [1_000, 1_001, 1_002, 1_003, 1_004, 1_005, 1_006, 1_007]) {
@@ -75,7 +75,7 @@ describe('large values', () => {
     }
   });
 
-  it('leave lines that no message can be out, and the others whole', async () => {
+  it('skip lines that cannot be messages, and keep the others complete', async () => {
     const lines = new StreamLines(new LargeValues());
     const passed: Buffer[] = [];
     const fields = Array.from({ length: 1_000_000 }, (_, n) => `"${n}":1234567890`).join(',');

@@ -6,7 +6,7 @@ import { silent } from '../fixtures/connection.js';
 const nothing = async (): Promise<void> => undefined;
 
 describe('a service of several parts', () => {
-  it('whose start fails stops what it started, and fails for the first reason even if a part cannot be stopped', async () => {
+  it('stops the started parts if its start fails, and reports the first error even if a part cannot be stopped', async () => {
     const logged: unknown[] = [];
     const stopped: string[] = [];
     const fault = new Error('the broker is away');
@@ -33,7 +33,7 @@ describe('a service of several parts', () => {
 });
 
 describe('the parts of several services', () => {
-  it('are one object without what starts and stops the services', () => {
+  it('are one object without the start and stop methods', () => {
     const parts = partsOf({ tail: 1, stop: nothing, run: nothing }, { audit: 2, stop: nothing });
     assert.deepEqual({ ...parts }, { tail: 1, audit: 2 });
   });

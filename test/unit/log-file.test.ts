@@ -12,7 +12,7 @@ describe('a log file', () => {
   });
   after(() => rm(dir, { recursive: true, force: true }));
 
-  it('follows a rename when it is opened again, and a truncation at once', async () => {
+  it('follows a rename when it is reopened, and a truncation at once', async () => {
     const path = join(dir, 'rotated.log');
     const log = new LogFile(path);
     log.write('one\n');
@@ -27,7 +27,7 @@ describe('a log file', () => {
   });
 
   it(
-    'survives a full disk, and then says how many lines were dropped',
+    'survives a full disk, and then reports how many lines were dropped',
     { skip: process.platform !== 'linux' },
     async () => {
       const path = join(dir, 'full.log');

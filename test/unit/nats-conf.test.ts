@@ -16,7 +16,7 @@ const users = (role: string, count: number) =>
 const count = (text: string, part: string): number => text.split(part).length - 1;
 
 describe("the broker's configuration", () => {
-  it('has a user for each worker, which names no other', () => {
+  it('has a user for each worker, whose permissions name no other worker', () => {
     const conf = renderNatsConf(CONF, { workers: users('worker-', 12), agents: [], tls: false });
     for (const n of [1, 2, 11, 12]) {
       assert.equal(count(conf, `nkey: UWORKER-${n}\n`), 1);
@@ -27,7 +27,7 @@ describe("the broker's configuration", () => {
     assert.doesNotMatch(conf, /NKEY_WORKER_1$/m);
   });
 
-  it('has an account for each agent, and none when there is none', () => {
+  it('has a user for each NATS agent', () => {
     const none = renderNatsConf(CONF, { workers: users('worker-', 1), agents: [], tls: false });
     assert.doesNotMatch(none, /agent-(?!tools)|KSI_MESSAGES\.inbox|\$KSI_NKEY_AGENT_1$/m);
     const agents = [
@@ -43,14 +43,14 @@ describe("the broker's configuration", () => {
     assert.equal(count(conf, 'inbox-alice'), count(conf, 'inbox-agent-1'));
   });
 
-  it('has TLS for clients and routes when it is wanted', () => {
+  it('has TLS for clients and routes if it is enabled', () => {
     const choices = { workers: users('worker-', 1), agents: [] };
     assert.equal(count(renderNatsConf(CONF, { ...choices, tls: false }), 'tls {'), 0);
     const conf = renderNatsConf(CONF, { ...choices, tls: true });
     assert.equal(conf.match(/^ *tls \{ cert_file: \$KSI_NATS_TLS_CERT/gm)?.length, 2);
   });
 
-  it('is not made of one that lacks a block', () => {
+  it('is refused if the template lacks a block', () => {
     const conf = CONF.replaceAll('each agent {', 'agent {');
     assert.throws(() => renderNatsConf(conf, { workers: [], agents: [], tls: false }), /no block "# each agent/);
   });
@@ -59,7 +59,7 @@ describe("the broker's configuration", () => {
 describe("a worker's key at the broker", () => {
   const secret = new Uint8Array(32).fill(7);
 
-  it('is a key pair, the same each time, of its name and the secret', () => {
+  it('is a key pair that is derived from its name and the secret', () => {
     const key = workerKey(secret, 'worker-1');
     assert.equal(fromSeed(new TextEncoder().encode(key.seed)).getPublicKey(), key.publicKey);
     assert.match(key.seed, /^SU[A-Z2-7]{56}$/);

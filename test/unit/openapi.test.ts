@@ -32,7 +32,7 @@ function* objectsIn(value: unknown): Generator<Json> {
 }
 
 describe('the OpenAPI document', () => {
-  it('names each operation once, and refers only to what it holds', () => {
+  it('names each operation once, and has no broken references', () => {
     const ids = operations.map(({ operationId }) => operationId);
     assert.equal(new Set(ids).size, ids.length);
     assert.ok(!ids.includes(undefined));
@@ -46,7 +46,7 @@ describe('the OpenAPI document', () => {
     );
   });
 
-  it('has one schema of a task, and of each other thing', () => {
+  it('has one schema per type, such as a task', () => {
     const task = { $ref: '#/components/schemas/Task' };
     for (const [id, status] of Object.entries({ task: 200, cancel: 200, interrupt: 202, input: 202, spawn: 200 }))
       assert.deepEqual(contentOf(id, status), task, id);
@@ -80,7 +80,7 @@ describe('the OpenAPI document', () => {
       }
   });
 
-  it('has examples that are valid, and none made from a pattern', () => {
+  it('has valid examples, and none that are generated from a pattern', () => {
     const main = ['agent_register', 'approve', 'conversation_create', 'send', 'spawn', 'tasks', 'token_create'];
     assert.deepEqual(Object.keys(EXAMPLES).toSorted(), main);
     for (const [name, { body, answer }] of Object.entries(EXAMPLES)) {

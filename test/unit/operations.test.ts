@@ -9,9 +9,9 @@ interface ObjectSchema {
 }
 const fieldsOf = (schema: object | undefined): string[] => Object.keys((schema as ObjectSchema)?.properties ?? {});
 
-describe('the statements of the operations', () => {
+describe('the operations', () => {
   for (const [name, operation] of Object.entries<Operation>(OPERATIONS))
-    it(`${name} names fields that there are`, () => {
+    it(`${name} names existing fields`, () => {
       const { path, params, query, body, answers, location, etag, text } = operation;
       assert.deepEqual(pathFields(path), fieldsOf(params));
       const requestFields = fieldsOf(requestSchema(operation));
@@ -31,7 +31,7 @@ describe('the statements of the operations', () => {
       }
     });
 
-  it('are each of another route', () => {
+  it('have distinct routes', () => {
     const routes = Object.values<Operation>(OPERATIONS).map(({ method, path }) => `${method} ${path}`);
     assert.equal(new Set(routes).size, routes.length);
   });

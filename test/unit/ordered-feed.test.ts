@@ -105,7 +105,7 @@ const action = fc.oneof(
 );
 
 describe('an ordered feed', () => {
-  it('delivers every message once and in order, whatever is lost, late, repeated or swapped', async () => {
+  it('delivers every message once and in order, even if messages are lost, late, repeated or reordered', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 60 }), fc.nat(3), async (actions, slowness) => {
         const stream = new Stream();
@@ -139,7 +139,7 @@ describe('an ordered feed', () => {
     );
   });
 
-  it('passes over what was deleted', async () => {
+  it('skips deleted messages', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.constantFrom('kept', 'deleted', 'lost'), { maxLength: 30 }), async (fates) => {
         const stream = new Stream();
@@ -159,7 +159,7 @@ describe('an ordered feed', () => {
     );
   });
 
-  it('begins anew with a stream that was made anew, and delivers nothing of the one before after that', async () => {
+  it('restarts when the stream was re-created, and then delivers nothing from the old stream', async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(20), fc.nat(20), fc.nat(20), async (before, received, missed) => {
         const stream = new Stream();
@@ -177,7 +177,7 @@ describe('an ordered feed', () => {
     );
   });
 
-  it('believes a leader that is behind only when that stays so, and then begins anew', async () => {
+  it('restarts only if the leader stays behind', async () => {
     const stream = new Stream();
     const { feed, texts, resets } = feedOf(stream);
     await feed.start('beginning');
@@ -194,7 +194,7 @@ describe('an ordered feed', () => {
     await feed.stop();
   });
 
-  it('goes on where reading broke off, and only looks while it is connected', async () => {
+  it('continues where reading stopped, and polls only while it is connected', async () => {
     const stream = new Stream();
     const { feed, texts } = feedOf(stream);
     await feed.start('end');

@@ -29,7 +29,7 @@ const NO_SCHEMAS: readonly [string, Record<string, unknown>, path: string, RegEx
   ['a later draft', { $schema: 'https://json-schema.org/draft/2020-12/schema', type: 'object' }, '/$schema', /draft/],
 ];
 
-describe('the judge of output_schema', () => {
+describe('the validator of output_schema', () => {
   for (const [what, schema, path, message] of NO_SCHEMAS)
     it(`refuses ${what}`, async () => {
       const judged = await validateInThread({ schema }, 'local');
@@ -38,13 +38,13 @@ describe('the judge of output_schema', () => {
       assert.match(judged.mismatches[0]?.message ?? '', message);
     });
 
-  it('takes what Claude takes', async () => {
+  it('accepts the schemas that Claude accepts', async () => {
     const recursive = of({ next: { $ref: '#' }, when: { format: 'date' } }, { $defs: {}, required: ['next'] });
     for (const schema of [verdict, recursive, { ...verdict, $schema: 'http://json-schema.org/draft-07/schema#' }])
       assert.deepEqual(await validateInThread({ schema }, 'local'), { kind: 'fits' });
   });
 
-  it('says where an answer does not fit, and what was expected', async () => {
+  it('reports where an answer does not match, and what was expected', async () => {
     const schema = { ...verdict, required: ['verdict', 'reason'], additionalProperties: false };
     const judged = await validateInThread(
       { schema, answer: json({ verdict: 'so', points: [1, 'x'], more: 1 }) },
@@ -65,7 +65,7 @@ describe('the judge of output_schema', () => {
     });
   });
 
-  it('names no more mismatches than fit into an event', async () => {
+  it('reports no more mismatches than fit into an event', async () => {
     const points = Array.from({ length: 50_000 }, String);
     const judged = await validateInThread({ schema: verdict, answer: json({ points }) }, 'local');
     assert.ok(judged.kind === 'mismatch');
@@ -73,7 +73,7 @@ describe('the judge of output_schema', () => {
     assert.match(judged.mismatches.at(-1)?.message ?? '', /^there are \d+ more mismatches$/);
   });
 
-  it('is not held up by a pattern that takes for ever', async () => {
+  it('is not blocked by a pattern that never terminates', async () => {
     const schema = of({ a: { pattern: '^(a+)+$' } });
     let turns = 0;
     const turning = setInterval(() => (turns += 1), 50);
@@ -85,13 +85,13 @@ describe('the judge of output_schema', () => {
     assert.ok(turns > 5, 'the event loop goes on meanwhile');
   });
 
-  it('refuses no schema because the host has no thread for it', () => {
+  it('does not refuse a schema because the host has no free thread', () => {
     const [program, ...args] = [...(ORDINARY_USER?.prefix ?? []), process.execPath, NO_THREAD];
     const output = execFileSync(program, args, { encoding: 'utf8' });
     assert.match(output, /^NotValidated: .*; short of threads of the user.*EAGAIN$/m);
   });
 
-  it('does not let one owner wait for another', async () => {
+  it('does not make one owner wait for another', async () => {
     const schema = of({ a: { pattern: '^(a+)+$' } });
     let slow = 0;
     const all = Array.from({ length: 8 }, async (_, n) => {
@@ -124,7 +124,7 @@ describe('a structured output of more than 16 MiB', () => {
     );
   });
 
-  it('is accepted as Claude has checked it if the check cannot be completed, which says nothing of a smaller one', async () => {
+  it('is accepted without a complete check because Claude has checked it, unlike smaller outputs', async () => {
     const notJson = String.raw`\u`;
     assert.deepEqual(await check(`{"verdict":"sound","text":"${notJson}${text}"}`), {});
     const small = 'x'.repeat(5 * 1_048_576);

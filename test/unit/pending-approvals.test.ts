@@ -12,15 +12,15 @@ const open = (...events: readonly Parameters<typeof foldApprovals>[1][]): string
     .reduce<ReturnType<typeof foldApprovals>>((sofar, next) => foldApprovals(sofar, next), [])
     .map(({ approval_id: id }) => id);
 
-describe("a task's open approvals", () => {
+describe("a task's pending approvals", () => {
   const [a, b] = ['t.1.1', 't.1.2'];
-  it('are those asked and not answered, each once, though what was read from the past comes again', () => {
+  it('are the unanswered requests, each once, even if past events are read again', () => {
     assert.deepEqual(open(event('APPROVAL_REQUESTED', a), event('APPROVAL_REQUESTED', b)), [a, b]);
     assert.deepEqual(open(event('APPROVAL_REQUESTED', a), event('APPROVAL_REQUESTED', a)), [a]);
     assert.deepEqual(open(event('APPROVAL_REQUESTED', a), event('APPROVAL_RESOLVED', a)), []);
   });
 
-  it('end with their attempt, and not with what Claude says', () => {
+  it('end with their attempt, and not with a message of Claude', () => {
     assert.deepEqual(open(event('APPROVAL_REQUESTED', a), event('SPAWN_MESSAGE')), [a]);
     assert.deepEqual(open(event('APPROVAL_REQUESTED', a), event('SPAWN_RETRY')), []);
   });

@@ -17,7 +17,7 @@ const faultOf = (text: string): { at: number; message: string } => {
 };
 
 describe('a condition', () => {
-  it('compares what the context has', () => {
+  it('compares values of the context', () => {
     const context = { role: 'teacher', n: 3, list: ['a', 'b'], on: true, off: false, none: null, text: "it's" };
     for (const [text, expected] of [
       ["{{role}} == 'teacher'", true],
@@ -45,7 +45,7 @@ describe('a condition', () => {
       assert.equal(when(text, context), expected, text);
   });
 
-  it('takes for true what Python does', () => {
+  it('has the truth values of Python', () => {
     for (const falsy of [null, false, 0, '', [], {}])
       assert.equal(when('{{x}}', { x: falsy }), false, JSON.stringify(falsy));
     for (const truthy of [true, 1, -0.5, ' ', 'False', '0', [0], { a: 0 }])
@@ -53,7 +53,7 @@ describe('a condition', () => {
     assert.equal(when('{{toString}} or {{__proto__}}'), false, 'what every object has is not of the context');
   });
 
-  it('says what is wrong with it, and where', () => {
+  it('reports its fault and the position', () => {
     for (const [text, at] of [
       ['', 0],
       ["{{role}} = 'x'", 9],
@@ -77,7 +77,7 @@ describe('a condition', () => {
     assert.match(faultOf('a == 1').message, /\{\{a\}\}.*\(character 1\)/);
   });
 
-  it('holds against any text: it is read, or its fault has a place in it', () => {
+  it('accepts any text, or reports a fault with a position', () => {
     const piece = fc.oneof(
       fc.constantFrom(
         '{{',
@@ -115,7 +115,7 @@ describe('a condition', () => {
     );
   });
 
-  it('is read as it was written, whatever it is', () => {
+  it('survives printing and parsing', () => {
     fc.assert(
       fc.property(conditions(), (condition) => {
         assert.deepEqual(parseCondition(written(condition)), condition);
@@ -123,7 +123,7 @@ describe('a condition', () => {
     );
   });
 
-  it('is not changed by what a value holds', () => {
+  it('is not changed by the content of a value', () => {
     const hostile = fc.oneof(fc.string(), fc.constantFrom("' or True or '", "'] or [1", '{{other}}', "x' == 'x"));
     fc.assert(
       fc.property(hostile, fc.string(), (value, other) => {

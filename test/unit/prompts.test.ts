@@ -17,7 +17,7 @@ import { silent } from '../fixtures/connection.js';
 const composition = (yaml: string) => parseComposition(`components: []\n${yaml}`, 'it');
 
 describe('a composition', () => {
-  it('is plain data: no tag, no bomb, no second key, no merge', () => {
+  it('is plain data: no tags, alias bombs, duplicate keys or merges', () => {
     const bomb = `a: &a [x, x, x, x, x, x, x, x, x, x]\n${'bcdefghi'
       .split('')
       .map((key, n) => `${key}: &${key} [${Array.from({ length: 10 }, () => `*${'abcdefgh'[n] ?? 'a'}`).join(', ')}]`)
@@ -42,7 +42,7 @@ describe('a composition', () => {
     assert.throws(() => parseComposition('components: [{name: a}]', 'it'), /source/);
   });
 
-  it('is read as people write it', () => {
+  it('is parsed in the forms that people write', () => {
     const read = parseComposition(
       'name: other\nversion: 2.10\nauthor: null\ncomponents:\n- {source: c/a.md, condition: false}\n- {source: c/b.md, condition: ""}\nmetadata: {at: 2026-01-01, on: yes}',
       'it',
@@ -80,14 +80,14 @@ required_context: {name: a name}`,
     'both',
   );
 
-  it('is composed: the context wins over vars, values are put in once', async () => {
+  it('is composed: the context takes precedence over vars, and values are inserted once', async () => {
     const context = { name: '{{place}}', town: '{{name}}', list: ['{{name}}'], on: true };
     const { prompt, length, components, unresolved } = await compose(both, context, composing);
     assert.equal(prompt, '  Hello {{place}}, {{place}} of {{name}}, {{place}}.\n\n["{{name}}"] {{unknown}} 3 true');
     assert.deepEqual([length, components, unresolved], [prompt.length, ['one', 'two'], ['unknown']]);
   });
 
-  it('puts in no value twice, whatever the values are', async () => {
+  it('inserts no value twice, whatever the values are', async () => {
     const text = fc.oneof(fc.constantFrom('{{a}}', '{{b}}', '{{', '}}', '{{{{a}}}}', '$&', '$1'), fc.string());
     await fc.assert(
       fc.asyncProperty(text, text, async (a, b) => {
@@ -98,7 +98,7 @@ required_context: {name: a name}`,
     );
   });
 
-  it('that lacks context, a component or a right condition is refused, and validation says so', async () => {
+  it('is refused without its context, a component or a valid condition, and validation reports that', async () => {
     await assert.rejects(
       compose(both, {}, composing),
       (error) => error instanceof ComposeError && error.missing[0] === 'name',
@@ -119,7 +119,7 @@ required_context: {name: a name}`,
     await assert.rejects(compose(broken, {}, composing), /Component b: .*character 1/);
   });
 
-  it('never becomes longer than a prompt may', async () => {
+  it('never exceeds the limit on a prompt', async () => {
     const long = parseComposition('components: [{name: long, source: long.md}]', 'long');
     await assert.rejects(compose(long, { name: 'x'.repeat(1e6) }, composing), /more than 10000 characters/);
   });
@@ -138,7 +138,7 @@ describe('a component', () => {
   });
   after(() => rm(dir, { recursive: true }));
 
-  it('is read from the folder of prompts, and nothing outside of it', async () => {
+  it('is read only from the folder of prompts', async () => {
     const roots = [join(dir, 'prompts')];
     assert.equal(await readComponent(roots, 'components/a.md'), 'A');
     assert.equal(await readComponent(roots, 'components/in.md'), 'A', 'a link that stays inside');
@@ -161,7 +161,7 @@ describe('a component', () => {
 });
 
 describe('the choice of a composition', () => {
-  it('scores as the legacy page says', () => {
+  it('scores as docs/design/legacy-protocol.md describes', () => {
     const it = composition(`version: 2.0
 description: Reviews Python code
 metadata:
@@ -198,7 +198,7 @@ metadata:
 });
 
 describe('an identity', () => {
-  it('has a name, four traits and a look, by its role', () => {
+  it('has a name, four traits and an appearance that match its role', () => {
     assert.equal(defaultName('agent_12345678', 'code reviewer'), 'Code Reviewer-5678');
     assert.equal(defaultName('agent_12345678', undefined), 'Agent-12345678');
     for (const role of ['researcher', 'coder', 'whatever', '__proto__', undefined])
@@ -208,7 +208,7 @@ describe('an identity', () => {
 });
 
 describe('a profile', () => {
-  it('of the first KSI is understood', () => {
+  it('in the legacy format is read', () => {
     assert.deepEqual(
       parseProfile(
         '{"name": "x", "model": "opus", "role": "debater", "capabilities": ["a"], "system_prompt": "Argue.", "composition": "c", "enable_tools": true, "allowed_tools": ["Read"], "more": 1}',
@@ -223,7 +223,7 @@ describe('a profile', () => {
     assert.deepEqual(parseProfile('{"enable_tools": false, "allowed_tools": ["Read"]}'), { options: {} });
   });
 
-  it('with a field that there is not is refused by its name', () => {
+  it('with an unknown field is refused with the name of the field', () => {
     assert.throws(() => parseProfile('{"optoins": {}}'), /optoins/);
     assert.throws(() => parseProfile('{"options": {"permission_mode": "bypassPermissions"}}'), ProfileError);
     assert.throws(() => parseProfile('{"composition": "../x"}'), ProfileError);
@@ -232,7 +232,7 @@ describe('a profile', () => {
 });
 
 describe('the library', () => {
-  it('that comes with KSI is whole: every composition composes, every profile has one', async () => {
+  it('that comes with KSI is complete: every composition can be composed, and every profile has one', async () => {
     const library = new PromptLibrary({ own: undefined, ownProfiles: undefined, log: silent });
     const compositions = await library.compositions();
     const profiles = await library.profiles();
@@ -275,7 +275,7 @@ describe('the library', () => {
     assert.equal(choiceOf(ranked(await library.choosable(), { role: 'astronaut', task: 'xyzzy' })).fallback, true);
   });
 
-  it('gives each participant of a conversation its part, by its role or its number', async () => {
+  it('gives each participant of a conversation its part by role or number', async () => {
     const library = new PromptLibrary({ own: undefined, ownProfiles: undefined, log: silent });
     const composing = { component: (source: string) => library.component(source), mostChars: 100_000 };
     const compositions = await library.compositions();
@@ -308,7 +308,7 @@ describe('the library', () => {
       assert.equal(await parts(mode, { agent_role }), part, `${mode} ${agent_role}`);
   });
 
-  it("gives way to the operator's files, which are read anew when they change", async () => {
+  it("is overridden by the operator's files, which are reloaded when they change", async () => {
     const own = await mkdtemp(join(tmpdir(), 'ksi-prompts-'));
     try {
       await mkdir(join(own, 'compositions'));
@@ -346,7 +346,7 @@ describe('the library', () => {
 });
 
 describe('a key of shared state', () => {
-  it('has a token of its own, whatever it holds', () => {
+  it('has a unique token, whatever its characters', () => {
     assert.equal(keyToken('my_key-1'), 'my_key-1');
     fc.assert(
       fc.property(fc.string({ minLength: 1, unit: 'grapheme', maxLength: 60 }), (text) => {

@@ -17,7 +17,7 @@ const RARE = 1_500;
 const idOf = (n: number): string => `01a20820-0000-7000-8000-${String(n).padStart(12, '0')}`;
 
 describe("a task's row", () => {
-  it('says what became of its MCP servers in the attempt that ended last', () => {
+  it('has the state of its MCP servers in the attempt that ended last', () => {
     const identity = { task_id: idOf(1), session_id: idOf(1), owner: 'o' };
     const states = (status: string) => ({ ...identity, mcp_servers: [{ name: 'a', status }] });
     const event = (seq: number, type: string, data: object) =>
@@ -49,7 +49,7 @@ describe('the list of tasks', () => {
     await rm(dir, { recursive: true });
   });
 
-  it('is given in pages, the newest first, each task once', async () => {
+  it('is paged, newest first, with each task once', async () => {
     const seen: string[] = [];
     let from: string | undefined;
     do {
@@ -65,7 +65,7 @@ describe('the list of tasks', () => {
     assert.deepEqual([all.rows.length, all.next], [TASKS, undefined]);
   });
 
-  it('leaves out what was not accepted, which goes after an hour', async () => {
+  it('omits unaccepted tasks, which are deleted after an hour', async () => {
     const at = Date.parse('2026-01-01T00:00:00Z');
     const none = new ReadModel(new TaskStore(join(dir, 'n.mdb'), 1), { incarnation: 'i', seq: 0 }, silent);
     const command = { v: 1, session_id: idOf(0), owner: 'o', priority: 'normal', prompt: 'x', queue: 'q' } as const;
@@ -96,7 +96,7 @@ describe('the list of tasks', () => {
     await none.stop();
   });
 
-  it('lets others have their turn while it looks for few among many', async () => {
+  it('yields to other work while it searches many tasks for few matches', async () => {
     let turns = 0;
     let looking = true;
     const turn = (): void => {
@@ -112,7 +112,7 @@ describe('the list of tasks', () => {
 });
 
 describe('outputs of tasks', () => {
-  it('are not in lists, and are read one by one, before and after they are in the file', async () => {
+  it('are not in lists, and can be read one by one before and after they are written to the file', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'ksi-model-'));
     const model = new ReadModel(new TaskStore(join(dir, 'm.mdb'), 1), { incarnation: 'i', seq: 0 }, silent);
     try {
@@ -137,7 +137,7 @@ describe('outputs of tasks', () => {
 });
 
 describe('the list of sessions', () => {
-  it('shows one that somebody else went on with to its owner alone, once', async () => {
+  it('shows a session that another owner continued only to its owner, once', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'ksi-model-'));
     const model = new ReadModel(new TaskStore(join(dir, 'm.mdb'), 1), { incarnation: 'i', seq: 0 }, silent);
     const accept = (n: number, session: number, owner: string): void => {
@@ -166,7 +166,7 @@ describe('the list of sessions', () => {
   });
 });
 
-describe('what deleted tasks have cost', () => {
+describe('the cost of deleted tasks', () => {
   const spent = { usd: 0.1, ended_on: '2026-01-02', token_id: 't', exchange_id: 'e' };
   const deleted = (seq: number, task: number, more: object = {}, day = '2026-01-02', type = 'TASK_DELETED') =>
     ({
@@ -178,7 +178,7 @@ describe('what deleted tasks have cost', () => {
     }) as unknown as HubEvent;
   const DAY = { owner: 'o', day: '2026-01-02' };
 
-  it('is counted once, however often the deletions are applied, also after a write that was broken off', async () => {
+  it('is counted once, however often the deletions are applied, even after an interrupted write', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'ksi-model-'));
     const open = () => new ReadModel(new TaskStore(join(dir, 'm.mdb'), 1), { incarnation: 'i', seq: 0 }, silent);
     const all = async (model: ReadModel) => [
@@ -208,7 +208,7 @@ describe('what deleted tasks have cost', () => {
     }
   });
 
-  it('is kept for as long as somebody can ask for it', async () => {
+  it('is kept for as long as it can be queried', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'ksi-model-'));
     const model = new ReadModel(new TaskStore(join(dir, 'm.mdb'), 10), { incarnation: 'i', seq: 0 }, silent);
     const sums = async () => [

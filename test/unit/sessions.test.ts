@@ -44,7 +44,7 @@ describe('a session', () => {
       .slice(0, count)
       .reduce<Session | undefined>((session, [before, next]) => sessionAfter(session, before, next), undefined);
 
-  it('is the sum of its tasks, each counted as it is now', () => {
+  it('is the sum of its tasks in their current state', () => {
     assert.deepEqual([after(1)?.tasks, after(1)?.open], [1, 1]);
     assert.deepEqual([after(2)?.open, after(2)?.usage.cost_usd], [0, 0.5]);
     assert.equal(after(4)?.usage.cost_usd, 0.75);
@@ -59,14 +59,14 @@ describe('a session', () => {
     );
   });
 
-  it('goes with its last task', () => {
+  it('is removed with its last task', () => {
     const one = sessionAfter(after(5), ended({ usage: took(0.5, 2) }), undefined);
     assert.deepEqual([one?.tasks, one?.usage.cost_usd], [1, 0.75]);
     assert.equal(sessionAfter(one, ended({ task_id: 't2', usage: took(0.75, 3) }), undefined), undefined);
   });
 });
 
-describe('what a run took', () => {
+describe('the usage of a run', () => {
   const models = (input: number): object => ({
     a: { inputTokens: input, outputTokens: 10 },
     b: { inputTokens: 1, cacheReadInputTokens: 5 },
@@ -81,7 +81,7 @@ describe('what a run took', () => {
   const state = (total: number, sessionId = 's'): Counted => ({ type: 'cost-state', sessionId, totalCostUSD: total });
   const cost = (meter: CostMeter): number | undefined => meter.usage()?.cost_usd;
 
-  it('is what Claude counts, less what the session took before', () => {
+  it('is the total that Claude reports, minus the earlier usage of the session', () => {
     const before = costStateOf([
       state(0.1),
       { type: 'user' },
@@ -99,13 +99,13 @@ describe('what a run took', () => {
     });
   });
 
-  it('counts the turns of each result, and all else of the last', () => {
+  it('counts the turns of each result, and everything else from the last result', () => {
     const meter = new CostMeter('s', undefined);
     for (const each of [result(0.25, 1, 2), result(0.5, 2, 1), result(0, 0, 0)]) meter.observe(each);
     assert.deepEqual([cost(meter), meter.usage()?.turns], [0.5, 3]);
   });
 
-  it('is what Claude noted last, when it ended without a result', () => {
+  it('is the last usage that Claude recorded, if it ended without a result', () => {
     const meter = new CostMeter('s', state(0.5));
     meter.entries([{ type: 'user' }, state(0.625)]);
     meter.entries([state(0.75)]);
@@ -113,7 +113,7 @@ describe('what a run took', () => {
   });
 
   // `/clear`: Claude counts from zero again, and notes the end of the other one late.
-  it('adds up the sessions that Claude made of one', () => {
+  it('adds up the sessions into which Claude split one session', () => {
     const meter = new CostMeter('s', state(0.5));
     meter.observe(result(0.75, 1));
     meter.observe(result(0.125, 1, 1, 'another'));
@@ -129,7 +129,7 @@ describe('what a run took', () => {
     assert.equal(sum.cost_usd, 0.0003);
   });
 
-  it('is unknown as long as Claude says nothing of it', () => {
+  it('is unknown until Claude reports it', () => {
     const meter = new CostMeter('s', state(0.5));
     meter.observe({ type: 'result' });
     meter.entries([{ type: 'user' }]);
@@ -147,7 +147,7 @@ describe('usage', () => {
     forEachEnded: async (_range: unknown, each: (row: TaskRow) => void): Promise<void> => rows.forEach(each),
   };
 
-  it('is summed up by what is asked for', async () => {
+  it('is summed by the requested fields', async () => {
     const by = async (what: UsageGroup): Promise<unknown[][]> =>
       (await usageOfRows(model, { by: what }, LOCAL, 0)).items.map((each) => [each.key, each.tasks, each.cost_usd]);
     assert.deepEqual(await by('day'), [
@@ -165,7 +165,7 @@ describe('usage', () => {
     assert.deepEqual((await usageOfRows(model, {}, LOCAL, 0)).total, { tasks: 3, ...took(3, 2) });
   });
 
-  it('of others is for those who see all', async () => {
+  it('of other owners is visible only with access to all owners', async () => {
     const ann = { ...LOCAL, owner: 'ann', seesAll: false };
     await assert.rejects(usageOfRows(model, { owner: 'bob' }, ann, 0), { code: 'forbidden' });
     await assert.rejects(usageOfRows(model, { from: '2026-02-01', to: '2026-01-01' }, LOCAL, 0), {
@@ -175,7 +175,7 @@ describe('usage', () => {
 });
 
 describe('a transcript to read', () => {
-  it('has what was said and done, and no fence that its text could close', () => {
+  it('contains text and tool calls, in fences that its text cannot close', () => {
     const entries: TranscriptEntry[] = [
       { type: 'queue-operation' },
       { type: 'user', message: { role: 'user', content: 'Hello' }, timestamp: '2026-01-01T00:00:00.000Z' },
@@ -214,7 +214,7 @@ describe('the prices of a model', () => {
   const truth = (of: ReturnType<typeof tokens>): number =>
     of.input_tokens * input + of.output_tokens * output + of.cache_read_tokens * read + of.cache_write_tokens * write;
 
-  it('are learned from the sums that Claude gives, whatever their ratios are', () => {
+  it('are derived from the costs that Claude reports, whatever their ratios are', () => {
     const prices = new ModelPrices();
     const mixtures = [
       tokens(900, 20, 0, 50),

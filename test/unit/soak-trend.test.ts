@@ -12,13 +12,13 @@ describe('the trend of a soak', () => {
     assert.equal(trendOf(memory, noisy, 250)?.flat, true);
   });
 
-  it('leaves growth in the warm-up out', () => {
+  it('ignores growth in the warm-up', () => {
     const warming = points((at) => Math.min(at, 250));
     assert.equal(trendOf(memory, warming, 250)?.flat, true);
     assert.equal(trendOf(memory, warming, 0)?.flat, false);
   });
 
-  it('finds a slow leak, and gives its growth over the counted part', () => {
+  it('finds a slow leak, and reports its growth after the warm-up', () => {
     const trend = trendOf(
       memory,
       points((at) => 100 + at / 10),
@@ -28,7 +28,7 @@ describe('the trend of a soak', () => {
     assert.equal(Math.round(trend?.growth ?? 0), 25);
   });
 
-  it('judges nothing by fewer than three points', () => {
+  it('needs at least three points', () => {
     assert.equal(trendOf(memory, points((at) => at).slice(0, 2), 0), undefined);
   });
 });

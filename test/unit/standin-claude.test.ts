@@ -36,7 +36,7 @@ async function until(lines: AsyncIterator<string>, part: string): Promise<void> 
   throw new Error(`The stand-in ended before it wrote ${part}`);
 }
 
-test('answers a turn in the session it was given', async () => {
+test('answers a turn in the given session', async () => {
   for (const args of [['--session-id', 's-1'], ['--session-id=s-1'], ['--resume', 's-1']]) {
     const { code, messages, types } = await run('hello', ...args);
     assert.equal(code, 0);
@@ -57,7 +57,7 @@ test('answers control requests', async () => {
   assert.deepEqual([response.subtype, response.request_id], ['success', 'r']);
 });
 
-test('is odd in every way that it is told', async () => {
+test('misbehaves in every way that is requested', async () => {
   const died = await run('[[die:7]]');
   assert.deepEqual([died.code, died.types], [7, ['system', 'assistant']]);
   const silent = await run('[[no-result]]');
@@ -75,7 +75,7 @@ test('is odd in every way that it is told', async () => {
   assert.equal(String(large.messages.at(-1)?.['result']).length, 1_000_000);
 });
 
-test('hangs past the end of stdin and ignores SIGTERM', async () => {
+test('keeps running after the end of stdin and ignores SIGTERM', async () => {
   const { child, exit } = start();
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   child.stdin.write(user('[[ignore-sigterm]][[messages:1]][[hang]]'));
@@ -87,7 +87,7 @@ test('hangs past the end of stdin and ignores SIGTERM', async () => {
   assert.deepEqual(await exit, [null, 'SIGKILL']);
 });
 
-test('leaves a child and a grandchild of another session behind', async () => {
+test('leaves a child and a grandchild in another session', async () => {
   const { messages } = await run('[[fork:30000]]');
   const text = JSON.stringify(messages[1]);
   const pids = [...text.matchAll(/(?:child|grandchild)\\":(\d+)/g)].map((match) => Number(match[1]));

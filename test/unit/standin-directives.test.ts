@@ -43,7 +43,7 @@ for (const [prompt, directives, text] of PARSED) {
   test(`parses ${prompt}`, () => assert.deepEqual(parsePrompt(prompt), { directives, text }));
 }
 
-test('knows what was said, without what Claude Code adds', () => {
+test('reads the conversation without the additions of Claude Code', () => {
   const read = conversation(
     user([
       { type: 'text', text: '<system-reminder>\nx\n</system-reminder>' },
@@ -60,11 +60,11 @@ test('knows what was said, without what Claude Code adds', () => {
   assert.deepEqual(read.toolResults, ['new']);
 });
 
-test('a body that is no request is not understood', () => {
+test('a body that is not a request is refused', () => {
   for (const body of [undefined, null, 'x', [], {}, { messages: 'x' }]) assert.equal(readConversation(body), undefined);
 });
 
-test('calls its tools one after the other, then says the end', () => {
+test('calls its tools one after the other, then ends its turn', () => {
   const prompt = user('[[tool:A]][[tool:B]][[say:done]]');
   const result = user([{ type: 'tool_result', tool_use_id: 't', content: 'r' }]);
   const blocks = [[], [result], [result, result]].map((results) => {
@@ -78,7 +78,7 @@ test('calls its tools one after the other, then says the end', () => {
   ]);
 });
 
-test('fails as often as it was told', () => {
+test('fails as often as requested', () => {
   const asked = conversation(user('[[status:529 times=2]] x'));
   assert.deepEqual(
     [0, 1, 2].map((failures) => chooseAnswer(asked, failures).kind),
@@ -86,7 +86,7 @@ test('fails as often as it was told', () => {
   );
 });
 
-test('a side request gets what its schema asks for and no side effects', () => {
+test('a side request gets an answer that matches its schema, without side effects', () => {
   const schema = { type: 'object', properties: { title: { type: 'string' }, n: { type: 'integer' } } };
   const read = readConversation({
     messages: [user('[[hang]][[status:500]]')],

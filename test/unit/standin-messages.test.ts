@@ -36,13 +36,13 @@ test('streams an answer in several deltas', async () => {
   );
 });
 
-test('answers whole, too', async () => {
+test('also answers without streaming', async () => {
   const body = (await (await post('[[chars:100000]]')).json()) as { content: { text: string }[]; stop_reason: string };
   assert.equal(body.content[0]?.text.length, 100_000);
   assert.equal(body.stop_reason, 'end_turn');
 });
 
-test('says that it is a stand-in, and what was said before', async () => {
+test('says that it is a stand-in, and repeats the earlier prompts', async () => {
   const hello = await (await post('a pear')).text();
   assert.match(hello, /KSI's stand-in/);
   assert.match(hello, /a pear/);
@@ -50,7 +50,7 @@ test('says that it is a stand-in, and what was said before', async () => {
   assert.match(await (await post('', { messages })).text(), /1\. an apple/);
 });
 
-test('fails as told, with its headers', async () => {
+test('fails as requested, with headers', async () => {
   const response = await post('[[status:429 retry-after=7 times=1]]');
   assert.equal(response.status, 429);
   assert.equal(response.headers.get('retry-after'), '7');
@@ -58,7 +58,7 @@ test('fails as told, with its headers', async () => {
   assert.equal((await post('[[status:429 retry-after=7 times=1]]')).status, 200);
 });
 
-test('hangs until released, and is not held up by a client that goes away', async () => {
+test('hangs until released, and is not blocked by a client that disconnects', async () => {
   const disconnected = new AbortController();
   const abandoned = post('[[hang]] abandoned', {}, { signal: disconnected.signal });
   await standin.waitFor((request) => request.conversation?.prompts[0] === '[[hang]] abandoned');
@@ -70,13 +70,13 @@ test('hangs until released, and is not held up by a client that goes away', asyn
   assert.equal((await held).status, 200);
 });
 
-test('dies mid-stream', async () => {
+test('breaks off mid-stream', async () => {
   const response = await post('[[die]]', { stream: true });
   assert.equal(response.status, 200);
   await assert.rejects(response.text());
 });
 
-test('counts tokens, and answers the rest harmlessly', async () => {
+test('counts tokens, and answers other requests harmlessly', async () => {
   const counted = await fetch(`${standin.url}/v1/messages/count_tokens`, {
     method: 'POST',
     body: JSON.stringify({ messages: [] }),
@@ -87,7 +87,7 @@ test('counts tokens, and answers the rest harmlessly', async () => {
   assert.equal((await fetch(`${standin.url}/v1/messages`, { method: 'POST', body: 'no JSON' })).status, 400);
 });
 
-test('a script takes the place of the prompt', async () => {
+test('a script replaces the prompt', async () => {
   const scripted = await startMessagesStandin({ script: () => '[[say:scripted]]' });
   try {
     const body = JSON.stringify({ messages: [{ role: 'user', content: 'x' }] });
@@ -116,7 +116,7 @@ for (const [how, end] of [
   ['SIGTERM', (child: ReturnType<typeof start>) => void child.kill('SIGTERM')],
   ['the end of stdin', (child: ReturnType<typeof start>) => void child.stdin.end()],
 ] as const) {
-  test(`as a process it says where it is and ends at ${how}`, async () => {
+  test(`as a process it prints its address and ends at ${how}`, async () => {
     const child = start();
     const exit = once(child, 'exit');
     const output = readText(child.stdout);

@@ -48,7 +48,7 @@ describe('the limits of streams', () => {
       assert.ok(doc.includes(`| \`${stream}\` | ${Number(limits[stream]) / 1_048_576} MiB |`), stream);
   });
 
-  it('a stream that is none, one with a variable of its own, and too small a limit are refused', () => {
+  it('unknown streams, streams with their own variable, and limits that are too small are refused', () => {
     for (const [text, why] of [
       ['KSI_NOTHING=5000000', /names KSI_NOTHING, which does not exist/],
       ['KSI_EVENTS=5000000', /set KSI_EVENTS_MAX_BYTES instead/],
@@ -59,13 +59,13 @@ describe('the limits of streams', () => {
 });
 
 describe('the number of queues', () => {
-  it('is bounded, and a queue is named once', () => {
+  it('is limited, and a queue may be named only once', () => {
     assert.deepEqual(faultsOf({ KSI_QUEUES: queues(MAX_QUEUES) }), []);
     assert.match(faultsOf({ KSI_QUEUES: queues(MAX_QUEUES + 1) }).join('\n'), /names 301 queues, .* at most 300/);
     assert.match(faultsOf({ KSI_QUEUES: 'a,b,a' }).join('\n'), /names a twice/);
   });
 
-  it('the broker has room for the consumers of as many', () => {
+  it('the broker has capacity for the consumers of that many queues', () => {
     const conf = readFileSync(join(REPO_ROOT, 'nats.conf'), 'utf8');
     const most = Number(/default_max_consumers: (\d+)/.exec(conf)?.[1]);
     const specs = consumerSpecs(readConfig({ KSI_QUEUES: queues(MAX_QUEUES) }));

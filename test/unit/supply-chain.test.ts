@@ -46,7 +46,7 @@ const above = (path: string): string[] => {
 
 const read = (file: string): unknown => JSON.parse(readFileSync(join(REPO_ROOT, file), 'utf8'));
 
-describe('the packages that KSI is made of', () => {
+describe('the packages that KSI depends on', () => {
   const { packages } = read('package-lock.json') as { packages: Record<string, Locked> };
   const installed = Object.entries(packages)
     .filter(([path]) => path !== '')
@@ -63,7 +63,7 @@ describe('the packages that KSI is made of', () => {
       assert.match(range, /^\d+\.\d+\.\d+(-[\w.]+)?$/, `${name} is not exact`);
   });
 
-  it('are all in the lock file, those of other platforms too: `npm ci` refuses it otherwise', () => {
+  it('are all in the lock file, including those for other platforms, because `npm ci` refuses it otherwise', () => {
     const missing = Object.entries(packages).flatMap(([path, { dependencies, optionalDependencies }]) =>
       Object.keys({ ...dependencies, ...optionalDependencies })
         .filter((name) => !above(path).some((folder) => packages[`${folder}node_modules/${name}`] !== undefined))
@@ -72,11 +72,11 @@ describe('the packages that KSI is made of', () => {
     assert.deepEqual(missing, []);
   });
 
-  it('come from whatever registry npm is told: the lock file names none', () => {
+  it('come from the configured npm registry: the lock file names none', () => {
     assert.doesNotMatch(readFileSync(join(REPO_ROOT, 'package-lock.json'), 'utf8'), /"resolved"|https?:\/\/[^"]*\.tgz/);
   });
 
-  it('have licences that we may use', () => {
+  it('have permitted licences', () => {
     const other = installed.filter(
       ({ name, license = '' }) =>
         !license.split(/ OR /).some((one) => FREE.has(one.replaceAll(/[()]/g, ''))) &&
@@ -88,7 +88,7 @@ describe('the packages that KSI is made of', () => {
     );
   });
 
-  it('run no script at their installation but those that are known', () => {
+  it('run only known scripts at installation', () => {
     const scripts = installed.filter(({ hasInstallScript }) => hasInstallScript === true).map(({ name }) => name);
     assert.deepEqual(
       scripts.filter((name) => !WITH_SCRIPTS.has(name)),

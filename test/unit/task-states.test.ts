@@ -16,7 +16,7 @@ describe('a state event', () => {
     assert.equal(publication.msgId, event.id);
   });
 
-  it('is refused where the table of states does not list it', () => {
+  it('is refused if the table of states does not list it', () => {
     const waiting = { ...identity, queue: 'default', reason: 'session_busy' } as const;
     for (const from of [NEW_TASK, { status: 'running', seq: 3 } as const, { status: 'completed', seq: 4 } as const])
       assert.throws(() => stateEvent(systemClock, from, 'waiting', waiting), /task t cannot go from/);
@@ -27,21 +27,21 @@ describe('a run of Claude', () => {
   const after = (...events: RunEvent[]): Phase =>
     events.reduce<Phase>((phase, event) => phaseAfter(phase, event) ?? phase, 'starting');
 
-  it('closes its input after the last turn, and is ended if it does not exit', () => {
+  it('closes its input after the last turn, and is stopped if it does not exit', () => {
     assert.equal(after('said', 'turn_begun', 'over'), 'closing');
     assert.equal(after('said', 'over', 'time_up'), 'ending');
   });
 
-  it('goes on when input came too late for a turn', () => {
+  it('continues if input came too late for a turn', () => {
     assert.equal(after('said', 'over', 'turn_begun'), 'working');
   });
 
-  it('waits for a turn after its work in the background', () => {
+  it('waits for a turn after background work', () => {
     assert.equal(after('said', 'settled'), 'settled');
     assert.equal(after('said', 'settled', 'time_up'), 'closing');
   });
 
-  it('may take any time to be read when its process has exited', () => {
+  it('may be read at any speed after its process has exited', () => {
     const exitedEnding = after('said', 'output_closed', 'exited');
     assert.equal(exitedEnding, 'gone');
     assert.equal(LASTS_MS[exitedEnding], undefined);
@@ -55,7 +55,7 @@ describe('a run of Claude', () => {
 });
 
 describe('slots', () => {
-  it('keep room for tasks that others wait for', () => {
+  it('are reserved for tasks that others wait for', () => {
     const slots = new Slots(1);
     const root = slots.take(0);
     assert.ok(root !== undefined);
@@ -67,7 +67,7 @@ describe('slots', () => {
     assert.ok(slots.running <= maxHeldRuns(1));
   });
 
-  it('take nothing while one of several pauses lasts, and tell when there may be room', () => {
+  it('take nothing during any of several pauses, and report when a slot may be free', () => {
     const slots = new Slots(1);
     let told = 0;
     slots.onRoom(() => (told += 1));
@@ -79,7 +79,7 @@ describe('slots', () => {
     assert.equal(told, 2);
   });
 
-  it('give back a retired slot once it is restored and empty', () => {
+  it('return a retired slot once it is restored and empty', () => {
     const slots = new Slots(2);
     const slot = slots.take(0);
     assert.ok(slot !== undefined);

@@ -47,10 +47,10 @@ const POLICY: ToolPolicy = {
   owners: { ann: { allow: ['Read', 'Bash'], deny: ['Read(./secrets/**)'] } },
 };
 
-describe('what a task may ask for', () => {
+describe('the tools that a task may request', () => {
   const why = (owner: string, rule: string): string | undefined => requestFault(layersOf(POLICY, owner, {}), rule);
 
-  it('is what the operator and the owner allow, and the refusal names whose rule it was', () => {
+  it('are those that the operator and the owner allow, and the refusal names the source of the rule', () => {
     assert.equal(why('bob', 'Bash(git log:*)'), undefined);
     assert.match(
       why('bob', 'Bash') ?? '',
@@ -64,7 +64,7 @@ describe('what a task may ask for', () => {
     assert.equal(why('bob', 'mcp__files__read'), undefined);
   });
 
-  it('leaves the tools that everybody allows', () => {
+  it('are the intersection of the allowed tools', () => {
     assert.deepEqual(toolsOf(layersOf(POLICY, 'ann', {})), ['Read', 'Bash']);
     assert.deepEqual(
       toolsOf(layersOf(POLICY, 'bob', {})),
@@ -75,12 +75,12 @@ describe('what a task may ask for', () => {
   });
 });
 
-describe('what a tool may be used for', () => {
+describe('a use of a tool', () => {
   const bash = (command: string, owner = 'bob', disallowed: string[] = []): string | undefined =>
     useFault(layersOf(POLICY, owner, { disallowed_tools: disallowed }), 'Bash', { command });
 
   for (const command of ['git log', 'git log && git status', 'npm test', 'git diff | git apply'])
-    it(`lets pass: ${command}`, () => assert.equal(bash(command), undefined));
+    it(`is allowed: ${command}`, () => assert.equal(bash(command), undefined));
   for (const command of [
     'ls',
     'git log; ls',
@@ -100,7 +100,7 @@ describe('what a tool may be used for', () => {
         ? assert.equal(bash(command), undefined)
         : assert.match(bash(command) ?? '', /not allowed by the operator/));
 
-  it('is refused by the strictest, with its rule', () => {
+  it('is refused by the strictest limit, with its rule', () => {
     assert.match(bash('git status && git push -f') ?? '', /denied by the operator's policy \(Bash\(git push:\*\)\)/);
     assert.match(bash('git  \t push') ?? '', /denied by the operator's policy/, 'blanks hide nothing');
     assert.match(bash('git log', 'bob', ['Bash(git log:*)']) ?? '', /denied by the request/);
@@ -115,7 +115,7 @@ describe('what a tool may be used for', () => {
     assert.match(useFault(denied, 'WebFetch', { url: 'https://Example.org./a' }) ?? '', /is denied/);
   });
 
-  it('holds for all that runs shell commands', () => {
+  it('is checked for every tool that runs shell commands', () => {
     const watch = (deny: string[], command: string): string | undefined =>
       useFault(layersOf({ deny }, 'bob', {}), 'Monitor', { command });
     assert.match(watch(['Bash'], 'ls') ?? '', /Monitor is denied by the operator's policy \(Bash\)/);
@@ -124,11 +124,11 @@ describe('what a tool may be used for', () => {
   });
 });
 
-describe('what a person may make of it', () => {
+describe('a tool input that a person has edited', () => {
   const edited = (deny: string[], tool: string, input: Record<string, unknown>): string | undefined =>
     editFault(layersOf({ deny }, 'bob', {}), tool, input);
 
-  it('is what we can tell is not denied: Claude looks no more', () => {
+  it('is allowed only if KSI can tell that no rule denies it, because Claude does not check it again', () => {
     assert.match(edited(['Read(/etc/**)'], 'Read', { file_path: '/etc/x' }) ?? '', /KSI cannot tell/);
     assert.match(edited(['Edit(/etc/**)'], 'Write', { file_path: '/etc/x' }) ?? '', /KSI cannot tell/);
     assert.match(edited(['Bash(rm * x)'], 'Bash', { command: 'rm -f x' }) ?? '', /KSI cannot tell/);
@@ -138,25 +138,25 @@ describe('what a person may make of it', () => {
   });
 });
 
-describe('what Claude is told', () => {
+describe('the tool options of Claude', () => {
   const task = { owner: 'bob' } as Parameters<typeof toolsFor>[0];
 
-  it('is nothing special when nothing limits it', () => {
+  it('are the defaults without limits', () => {
     const { existing, allowed, disallowed, whyNot } = toolsFor({ ...task, allowed_tools: ['Bash'] }, undefined, {});
     assert.deepEqual([existing, allowed, disallowed, whyNot], [undefined, ['Bash'], [], undefined]);
   });
 
-  it('has all that is denied, by whom ever', () => {
+  it('contain all denials, whatever their source', () => {
     const { disallowed } = toolsFor({ ...task, owner: 'ann', disallowed_tools: ['WebSearch'] }, undefined, POLICY);
     assert.deepEqual(disallowed, ['Bash(git push:*)', 'Read(./secrets/**)', 'WebSearch']);
   });
 
-  it('is never a rule that is two, or a flag, even if a command holds one', () => {
+  it('never contain a rule that reads as two rules or as a flag, even if a command contains one', () => {
     for (const rule of ['Read,Bash', 'Bash(a),Bash(b)', '--dangerously-skip-permissions', 'Read Bash', ''])
       assert.throws(() => toolsFor({ ...task, allowed_tools: [rule] }, undefined, {}), TaskFault);
   });
 
-  it('keeps git from a folder that others may have written into, unless it was asked for', () => {
+  it('deny git in a folder that others may have written to, unless it was requested', () => {
     assert.match(toolsFor(task, 'site', {}).whyNot?.('Bash', { command: 'cd x && git status' }) ?? '', /allow it/);
     assert.match(toolsFor(task, 'site', {}).whyNot?.('Bash', { command: `g''it status` }) ?? '', /allow it/);
     assert.equal(toolsFor(task, 'site', {}).whyNot?.('Bash', { command: 'ls digit' }), undefined);
@@ -185,7 +185,7 @@ describe("the operator's file", () => {
     }
   });
 
-  it('is taken up when it changes, and stays when it breaks', (t) => {
+  it('is reloaded when it changes, and stays in force when it becomes invalid', (t) => {
     t.mock.timers.enable({ apis: ['Date'] });
     let now = 0;
     t.mock.method(performance, 'now', () => now);

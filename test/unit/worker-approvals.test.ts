@@ -51,7 +51,7 @@ const fenced = {
 };
 
 describe('approvals of an attempt', () => {
-  it('show a plan that Claude said and wrote into no file', () => {
+  it('show a plan that Claude wrote as text and not into a file', () => {
     const plan = new PlanTracker();
     plan.mayLieIn('/config');
     const say = (text: string, more: object = {}): void =>
@@ -79,7 +79,7 @@ describe('approvals of an attempt', () => {
     assert.ok(plan.written === `${text} new`);
   });
 
-  it('ask nobody about a plan that there is not', async () => {
+  it('are not requested for a missing plan', async () => {
     const { ask, told: published } = made();
     const result = await ask(new AbortController().signal, 'ExitPlanMode', {});
     assert.ok(result?.behavior === 'deny');
@@ -87,7 +87,7 @@ describe('approvals of an attempt', () => {
     assert.deepEqual(published, []);
   });
 
-  it('are withdrawn with their turn, also when that was over before they were asked', async () => {
+  it('are withdrawn with their turn, even if it ended before the request', async () => {
     const { ask, told: published, timers } = made();
     const turn = new AbortController();
     const answer = ask(turn.signal);
@@ -98,7 +98,7 @@ describe('approvals of an attempt', () => {
     assert.equal(timers.size, 0);
   });
 
-  it('hold to the rules only what a person has changed', async () => {
+  it('check only edited input against the rules', async () => {
     const { approvals, ask, told: published } = made();
     const answer = ask(new AbortController().signal);
     const edited = await approvals.answer(`${ID}.1.1`, { decision: 'allow', input: { command: 'rm x' } }, 'ann');
@@ -109,7 +109,7 @@ describe('approvals of an attempt', () => {
     assert.deepEqual(published.slice(1), ['allow']);
   });
 
-  it('take for an answer only what is one', async () => {
+  it('accept only valid answers', async () => {
     const tools = { editFault: () => undefined };
     const { approvals, ask, told: published } = made({ tools });
     const questions = [{ question: 'Which fruit?' }, { question: 'How many?' }];
@@ -131,7 +131,7 @@ describe('approvals of an attempt', () => {
   });
 
   // A rejection that nobody handles ends the worker, with all its other tasks.
-  it('end quietly with an attempt that may tell nothing more', async () => {
+  it('end quietly with an attempt that may publish nothing more', async () => {
     const { ask, timers } = made({ events: fenced });
     const turn = new AbortController();
     const answer = ask(turn.signal);
