@@ -128,7 +128,7 @@ describe('ksi', () => {
     assert.match(err, new RegExp(`the task continues.*ksi logs -f ${TASK}\n.*ksi cancel ${TASK}\n$`));
   });
 
-  it('spawn says that the task continues when it cannot be followed', async () => {
+  it('spawn says that the task continues if it cannot be followed', async () => {
     api.refuses = 'cursor_gone';
     const { code, err } = await ksi(['spawn', 'hi']);
     assert.equal(code, 2);

@@ -12,7 +12,7 @@ describe("Claude's environment", () => {
     assert.deepEqual(secrets, ['foundry-secret']);
   });
 
-  it('holds what is on the list, what the operator names, and no more', () => {
+  it('contains only the listed variables and those that the operator names', () => {
     const { env, secrets } = claudeEnvironment(
       {
         PATH: '/bin',
@@ -63,7 +63,7 @@ describe("Claude's environment", () => {
     assert.deepEqual(secrets, ['sk-ant-1', 'aws-secret', 'mine-secret']);
   });
 
-  it('tells the credentials from the rest that the operator adds, which may be ordinary words', () => {
+  it('distinguishes credentials from other variables that the operator adds, which may be ordinary words', () => {
     const added = {
       MINE: 'production',
       NPM_TOKEN: 'npm-secret',
@@ -74,12 +74,12 @@ describe("Claude's environment", () => {
     assert.deepEqual(credentials, ['npm-secret', 'db-secret', 'sk-ant-1']);
   });
 
-  it('is kept out of what Claude wrote, where it is secret', () => {
+  it('is redacted from the output of Claude if it is secret', () => {
     const redact = redactor(['sk-ant-1', 'sk-ant-1-longer', 'short']);
     assert.equal(redact('key sk-ant-1-longer, sk-ant-1; short'), 'key [redacted], [redacted]; short');
   });
 
-  it('is kept out of whatever a message holds, at any depth, and leaves all else as it is', () => {
+  it('is redacted from a message at any depth, and the rest of the message is unchanged', () => {
     const redaction = new Redaction(['sk-ant-1']);
     redaction.also(['s"quoted"\\']);
     const message = {
@@ -96,7 +96,7 @@ describe("Claude's environment", () => {
     assert.equal(redaction.in(plain), plain);
   });
 
-  it('is kept out of partial text, however it is cut', () => {
+  it('is redacted from partial text, however the chunks are split', () => {
     for (let cut = 1; cut < 20; cut++) {
       const whole = 'the key is sk-ant-123 and more';
       const sent: string[] = [];
@@ -113,7 +113,7 @@ describe("Claude's environment", () => {
     }
   });
 
-  it('is kept out of the end of a stream, wherever that begins within it', () => {
+  it('is redacted from the tail of a stream, even if the tail begins inside a secret', () => {
     const secret = `sk-ant-${'s'.repeat(1_000)}`;
     for (const after of [...Array.from({ length: 12 }, (_, n) => 16_384 - n * 97), 15_300, 32_768, 32_000, 31_761]) {
       const tail = new OutputTail();

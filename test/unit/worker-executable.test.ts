@@ -8,7 +8,7 @@ import { executableFault } from '../../workers/claude/executable.js';
 import { startOf } from '../../workers/claude/start-failure.js';
 import { OutputTail } from '../../workers/claude/output-tail.js';
 
-describe('what is to be run as claude', () => {
+describe('the claude executable', () => {
   let dir: string;
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'ksi-executable-'));
@@ -21,7 +21,7 @@ describe('what is to be run as claude', () => {
   };
   const codeOf = async (path: string): Promise<string | undefined> => (await executableFault(path))?.spawnError?.code;
 
-  it('is taken if it can be run', async () => {
+  it('is accepted if it can be run', async () => {
     assert.equal(await executableFault(process.execPath), undefined);
     assert.equal(await executableFault(await program('script', '#! /bin/sh -e\n')), undefined);
     assert.equal(await executableFault(await program('script.mjs', '', 0o644)), undefined, 'node runs it');
@@ -55,7 +55,7 @@ describe('what is to be run as claude', () => {
     for (const [path, code] of table) assert.equal(await codeOf(path), code, path);
   });
 
-  it('fails to start inside its containment with the reason too', () => {
+  it('reports the reason if it fails to start inside its containment', () => {
     const failureFor = (stderr: string, code: number, stdout = ''): ReturnType<typeof startOf> => {
       const [stderrTail, stdoutTail] = [stderr, stdout].map((text) => {
         const tail = new OutputTail();
@@ -84,7 +84,7 @@ describe('what is to be run as claude', () => {
     assert.deepEqual(failureFor('Cannot allocate memory\n', 1), {}, 'Claude said so, not what contains it');
   });
 
-  it('the messages are those of the programs of this machine', { skip: process.platform !== 'linux' }, async () => {
+  it('the messages match those of the programs on this machine', { skip: process.platform !== 'linux' }, async () => {
     const foreign = await readFile('/bin/true');
     // Of a machine that nobody has.
     foreign.writeUInt16LE(0x5f5f, 18);

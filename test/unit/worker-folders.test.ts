@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Folders } from '../../workers/claude/folders.js';
 
-describe('the place of a run', () => {
+describe('the folder of a run', () => {
   let dir: string;
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'ksi-folders-'));
   });
   after(() => rm(dir, { recursive: true, force: true }));
 
-  it("holds nothing of the run before it, which may have been another owner's, and nothing after it", async () => {
+  it('contains nothing of the previous run, which may belong to another owner, and is empty afterwards', async () => {
     const folders = new Folders(dir, 'w_test', join(dir, 'login'));
     await folders.start();
     for (let run = 0; run < 2; run++) {
@@ -30,7 +30,7 @@ describe('the place of a run', () => {
     assert.deepEqual(await readdir(folders.own), ['owner.json', 'tmp']);
   });
 
-  it('lets a run write the login only if it may have to renew it', async () => {
+  it('allows a run to write the login only if it may have to renew it', async () => {
     const login = await mkdtemp(join(tmpdir(), 'ksi-login-'));
     const folders = new Folders(dir, 'w_login', login);
     await folders.start();
@@ -48,7 +48,7 @@ describe('the place of a run', () => {
     await rm(login, { recursive: true });
   });
 
-  it('is never outside KSI_DIR, whatever a run has put in the place of its workspace', async () => {
+  it('is never outside KSI_DIR, even if a run has replaced its workspace', async () => {
     const folders = new Folders(dir, 'w_test');
     await folders.start();
     const session = '01890a5d-ac96-774b-bcce-b302099a8057';

@@ -16,7 +16,7 @@ const start = (attempt: number) =>
 const retry = (reason: string, data: object = {}) => state('SPAWN_RETRY', { reason, ...data });
 
 describe('positionOf', () => {
-  it('tells new, begun and ended tasks apart', () => {
+  it('distinguishes new, started and ended tasks', () => {
     assert.deepEqual(historyOf([]), { kind: 'new', last: { status: 'queued', seq: 0 } });
     const queued = state('SPAWN_QUEUED');
     assert.deepEqual(historyOf([queued]), { kind: 'new', last: queued });
@@ -25,7 +25,7 @@ describe('positionOf', () => {
     assert.deepEqual(historyOf([queued, state('SPAWN_CANCELLED')]), { kind: 'ended', held: undefined });
   });
 
-  it("gives the first attempt's transcript and the latest attempt's delivery", () => {
+  it("returns the first attempt's transcript and the latest attempt's delivery", () => {
     const states = [start(1), retry('worker_lost'), start(2)];
     assert.deepEqual(historyOf(states), {
       kind: 'again',
@@ -39,7 +39,7 @@ describe('positionOf', () => {
     });
   });
 
-  it('counts failures apart from lost starts, and says when the next attempt may start', () => {
+  it('counts failures separately from lost starts, and returns when the next attempt may start', () => {
     const states = [
       start(1),
       retry('claude_crashed', { counted: true, retry_at: '2026-01-01T00:00:00Z' }),
@@ -91,8 +91,8 @@ describe('isStale', () => {
   }
 });
 
-describe('what Claude is told', () => {
-  it('is the prompt, then what an earlier attempt was told, then what was said since', async () => {
+describe('the prompt of a new attempt', () => {
+  it('is the original prompt, then the input to earlier attempts, then later input', async () => {
     const input = new PromptInput('prompt');
     input.say('since');
     input.sayAgain(['first', 'second']);

@@ -12,7 +12,7 @@ describe('laneOrder', () => {
     assert.deepEqual(order(['a'], 1), ['a high', 'a normal', 'a low', 'a next']);
   });
 
-  it('lets a priority go before the others in every queue, and the queues take turns', () => {
+  it('serves a higher priority first in every queue, and alternates between queues', () => {
     assert.deepEqual(order(['a', 'b'], 1).slice(0, 4), ['b high', 'a high', 'b normal', 'a normal']);
     assert.deepEqual(order(['a', 'b'], 2).slice(0, 4), ['a next', 'b next', 'a high', 'b high']);
   });

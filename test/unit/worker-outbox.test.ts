@@ -36,7 +36,7 @@ class Broker {
 }
 
 describe('MemoryOutbox', () => {
-  it('sends the first at once and collects what comes while it is under way', async () => {
+  it('sends the first event at once and collects later ones while it is in flight', async () => {
     const broker = new Broker();
     const outbox = new MemoryOutbox(broker.deliver);
     outbox.add(item('1'));
@@ -55,7 +55,7 @@ describe('MemoryOutbox', () => {
     await broker.ack();
   });
 
-  it('keeps back who writes more than there is room for, until some is stored', async () => {
+  it('applies backpressure to writers until events are stored', async () => {
     const broker = new Broker();
     const outbox = new MemoryOutbox(broker.deliver, 10);
     outbox.add(item('1', 6));
@@ -69,7 +69,7 @@ describe('MemoryOutbox', () => {
     assert.equal(outbox.room(), undefined);
   });
 
-  it('delivers nothing after a failure, and says it', async () => {
+  it('delivers nothing after a failure, and reports it', async () => {
     const broker = new Broker();
     const outbox = new MemoryOutbox(broker.deliver, 1);
     outbox.add(item('1', 5));
@@ -87,7 +87,7 @@ describe('MemoryOutbox', () => {
 describe('batchLength', () => {
   const sizes = (...bytes: number[]): { bytes: number }[] => bytes.map((size) => ({ bytes: size }));
 
-  it('bounds a batch by count and by bytes, but never to nothing', () => {
+  it('limits a batch by count and by bytes, but to at least one event', () => {
     assert.equal(batchLength(sizes(...Array.from({ length: 250 }, () => 1))), 100);
     assert.equal(batchLength(sizes(300_000, 300_000)), 1);
     assert.equal(batchLength(sizes(9_000_000)), 1);
@@ -96,7 +96,7 @@ describe('batchLength', () => {
 });
 
 describe('Journal', () => {
-  it('takes no room for large values, which it does not keep', async () => {
+  it('uses no space for large values, which it does not keep', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'ksi-journal-'));
     const journal = new Journal(dir);
     try {
@@ -112,7 +112,7 @@ describe('Journal', () => {
 });
 
 describe('JournaledOutbox', () => {
-  it('notes nothing after a write of the journal failed, so that what it holds has no gap', async () => {
+  it('records nothing after a failed write of the journal, so that the journal has no gap', async () => {
     const noted: string[] = [];
     const failures: unknown[] = [];
     const journal: Pick<Journal, 'add' | 'delivered'> = {

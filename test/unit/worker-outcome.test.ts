@@ -126,7 +126,7 @@ const TABLE: readonly [string, Partial<ClaudeEnding>, string][] = [
 ];
 
 describe('outcomeOf', () => {
-  it('tells of an interruption nothing that Claude noted for itself', () => {
+  it('omits internal notes of Claude from the outcome of an interruption', () => {
     const errors = ['[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=null'];
     const outcome = outcomeOf(
       ending({ result: failed({ subtype: 'error_during_execution', errors }), interrupted: true }),
@@ -137,7 +137,7 @@ describe('outcomeOf', () => {
   });
 
   for (const [name, fields, expected] of TABLE) {
-    it(`takes ${name} for ${expected}`, () => {
+    it(`maps ${name} to ${expected}`, () => {
       const outcome = outcomeOf(ending(fields));
       assert.equal(outcome.kind === 'completed' ? 'completed' : outcome.error.code, expected);
     });
@@ -155,14 +155,14 @@ describe('outcomeOf', () => {
     assert.equal(outcome.output?.['result'], 'text');
   });
 
-  it('gives the time at which a usage limit is reset, for that error only', () => {
+  it('contains the reset time of a usage limit, for that error only', () => {
     const at = (code: number) => outcomeOf(ending({ ...status(code), limitResetsAt: 1_000 }));
     const [limited, overloaded] = [at(429), at(529)];
     assert.ok(limited.kind === 'failed' && overloaded.kind === 'failed');
     assert.deepEqual([limited.retryAt, overloaded.retryAt], [1_000, undefined]);
   });
 
-  it('holds the fleet back for what Claude could not do, and not for what it did all the same', () => {
+  it('pauses the fleet if a limit stopped Claude, and not if Claude finished anyway', () => {
     const until = (fields: Partial<ClaudeEnding>) => limitOf(outcomeOf(ending(fields)), ending(fields), 1_000);
     assert.equal(until({ ...status(429), limitResetsAt: 5_000 }), 5_000);
     assert.equal(until(status(429)), 31_000);
@@ -170,7 +170,7 @@ describe('outcomeOf', () => {
     assert.equal(until({ result: result({}), limitResetsAt: 5_000 }), undefined);
   });
 
-  it('says what to do next', () => {
+  it('contains the next step', () => {
     const outcome = outcomeOf(ending({ spawnError: { code: 'ENOENT', message: 'no such file', path: '/x/claude' } }));
     assert.ok(outcome.kind === 'failed');
     assert.match(outcome.error.message, /\/x\/claude: no such file\. .*KSI_CLAUDE_BIN/);
@@ -203,7 +203,7 @@ describe('StreamReader', () => {
     assert.deepEqual(next, ['go_on', 'go_on', 'over', 'go_on', 'over']);
   });
 
-  it('waits for what runs in the background, and for the turn that it makes', () => {
+  it('waits for background work and the turn that follows it', () => {
     const background = (...tasks: object[]): ClaudeMessage => ({
       type: 'system',
       subtype: 'background_tasks_changed',
@@ -230,7 +230,7 @@ describe('StreamReader', () => {
     assert.deepEqual(read([delta({ parent_tool_use_id: 'toolu_1' })]).texts, []);
   });
 
-  it('tells a limit that ends work from one that is paid beyond, and from one that is over', () => {
+  it('distinguishes a limit that stops work from one with paid overage and from one that has ended', () => {
     const limit = (info: object): ClaudeMessage => ({
       type: 'rate_limit_event',
       rate_limit_info: { status: 'rejected', resetsAt: 2, ...info },
@@ -241,7 +241,7 @@ describe('StreamReader', () => {
     assert.equal(until(limit({}), limit({ status: 'allowed' })), undefined);
   });
 
-  it('ends the repetition of a refused authentication, and of that only', () => {
+  it('stops retries of a refused authentication, and only of that', () => {
     const retry = (error_status: number, attempt: number) => ({
       type: 'system',
       subtype: 'api_retry',

@@ -67,7 +67,7 @@ describe('decide', () => {
       assert.deepEqual(decideRetry(outcome, failures, policyOf(policy), random, NOW), expected));
   }
 
-  it('never waits longer than it may, nor less than is named, whatever chance says', () => {
+  it('never waits longer than the maximum or less than a named time, whatever the jitter', () => {
     for (let seed = 0; seed < 5_000; seed++) {
       const random = (seed * 0.618033988749895) % 1;
       const failures = 1 + (seed % 40);
@@ -82,7 +82,7 @@ describe('decide', () => {
 });
 
 describe('effectivePolicy', () => {
-  it('is bounded by how long events are kept', () => {
+  it('is limited by the retention of events', () => {
     const policy = policyOf({ timeout_s: 86_400, queue_timeout_s: 86_400 }, 3_600_000);
     assert.equal(policy.timeoutMs, 1_800_000);
     assert.equal(policy.startBy, NOW + 1_800_000);
@@ -92,7 +92,7 @@ describe('effectivePolicy', () => {
 });
 
 describe('Policy', () => {
-  it('refuses what it does not know, by name', () => {
+  it('refuses unknown fields by name', () => {
     assert.ok(check(Policy, { max_attempts: 1, backoff: { base_s: 0.5 }, retry_on: ['claude_crashed'] }).ok);
     for (const wrong of [{ attempts: 1 }, { max_attempts: 0 }, { retry_on: ['nonsense'] }, { backoff: { base: 1 } }])
       assert.ok(!check(Policy, wrong).ok, JSON.stringify(wrong));
@@ -100,7 +100,7 @@ describe('Policy', () => {
 });
 
 describe('pauseMs', () => {
-  it('is what is left, and nothing once the time has come', () => {
+  it('is the remaining time, and zero once the time has come', () => {
     assert.equal(pauseMs(undefined, NOW), 0);
     assert.equal(pauseMs(NOW - 1, NOW), 0);
     assert.equal(pauseMs(NOW + 700, NOW), 700);

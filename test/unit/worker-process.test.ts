@@ -8,7 +8,7 @@ const launcher = {
   contain: (invocation: object, env: object) => ({ ...invocation, env, started: () => () => undefined }),
 } as unknown as ContainedLauncher;
 
-it('a process that leaves something of another user’s behind ends like others, and its worker goes on', async (t) => {
+it('a process that leaves a process of another user behind ends normally, and its worker continues', async (t) => {
   t.mock.method(process, 'kill', () => {
     throw Object.assign(new Error('not yours'), { code: 'EPERM' });
   });
@@ -18,7 +18,7 @@ it('a process that leaves something of another user’s behind ends like others,
   await claude.terminate(10);
 });
 
-it('processes are found by a tag of the form NAME=value only: an empty one would be that of every process', () => {
+it('processes are found only by a tag NAME=value, because an empty tag would match every process', () => {
   for (const tag of ['', 'KSI_WORKER', 'KSI_WORKER=', '=x']) assert.throws(() => processesTagged(tag), /NAME=value/);
   assert.deepEqual(processesTagged('KSI_TEST_MARKER=none'), []);
 });

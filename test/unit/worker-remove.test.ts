@@ -48,7 +48,7 @@ for (const [who, remove] of [
   ['as it runs', removeAll],
   ['as an ordinary user', removeAsUser],
 ] as const)
-  it(`what a run has left is removed, ${who}`, async () => {
+  it(`leftover files of a run are removed, ${who}`, async () => {
     const dir = await mkdtemp(join(tmpdir(), 'ksi-remove-'));
     const outside = await mkdtemp(join(tmpdir(), 'ksi-outside-'));
     try {
@@ -67,7 +67,7 @@ for (const [who, remove] of [
     }
   });
 
-it('what cannot be removed is named, and does not keep the rest', { skip: cannotPin }, async () => {
+it('a file that cannot be removed is reported, and the others are removed', { skip: cannotPin }, async () => {
   const dir = await mkdtemp(join(tmpdir(), 'ksi-remove-'));
   const pinned = join(dir, 'a', 'pinned');
   try {

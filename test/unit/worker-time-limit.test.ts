@@ -35,7 +35,7 @@ function made() {
 }
 
 describe('the time limit of an attempt', () => {
-  it('ends it after its time', () => {
+  it('ends the attempt when its time is up', () => {
     const { pass, over } = made();
     pass(9);
     assert.equal(over(), 0);
@@ -43,7 +43,7 @@ describe('the time limit of an attempt', () => {
     assert.equal(over(), 1);
   });
 
-  it('does not count the time for which people are asked, however many at once', async () => {
+  it('does not count the time that approvals wait, however many wait at once', async () => {
     const { limit, pass, over } = made();
     pass(6);
     const asked = [held(), held()];
@@ -61,7 +61,7 @@ describe('the time limit of an attempt', () => {
     assert.equal(over(), 1);
   });
 
-  it('is bounded all the same', () => {
+  it('is limited nevertheless', () => {
     const { limit, pass, over } = made();
     limit.hold(new Promise(() => undefined));
     pass(100);

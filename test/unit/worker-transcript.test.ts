@@ -11,7 +11,7 @@ const folded = (...messages: TranscriptMessage[]): (string | undefined)[] =>
   foldTranscript(messages).map(({ uuid }) => uuid);
 
 describe('foldTranscript', () => {
-  it('keeps the order, each uuid once, and every entry that has none', () => {
+  it('keeps the order, each uuid once, and every entry without a uuid', () => {
     assert.deepEqual(folded(entries(1, 'a', undefined), entries(4, 'b', 'a', undefined)), [
       'a',
       undefined,
@@ -20,13 +20,13 @@ describe('foldTranscript', () => {
     ]);
   });
 
-  it('drops what a rewind made void, and nothing else', () => {
+  it('drops only the entries that a rewind discarded', () => {
     assert.deepEqual(folded(entries(1, 'a'), entries(3, 'b'), rewind(5, 1), entries(6, 'c')), ['a', 'c']);
     assert.deepEqual(folded(entries(1, 'a'), rewind(2, 0)), []);
     assert.deepEqual(folded(rewind(2, 0), entries(3, 'a'), rewind(4, 3), rewind(5, 3)), ['a']);
   });
 
-  it('lets an entry come again after the rewind that dropped it', () => {
+  it('accepts an entry again after the rewind that dropped it', () => {
     assert.deepEqual(folded(entries(1, 'a'), rewind(2, 0), entries(3, 'a')), ['a']);
   });
 });
@@ -35,12 +35,12 @@ describe('splitEntries', () => {
   const size = (body: string): number => (JSON.parse(body) as { entries: unknown[] }).entries.length;
   const entry = (text: string) => ({ type: 'user', text });
 
-  it('makes one body of what fits in one', () => {
+  it('puts entries that fit into one body', () => {
     assert.deepEqual(splitEntries([entry('a'), entry('b')], 1_000).map(size), [2]);
     assert.deepEqual(splitEntries([], 1_000), []);
   });
 
-  it('cuts between entries, in bytes, never in one', () => {
+  it('splits by bytes between entries, never within one', () => {
     const wide = entry('ä'.repeat(40));
     const bodies = splitEntries([wide, wide, entry('x'.repeat(500)), wide], 250);
     assert.deepEqual(bodies.map(size), [2, 1, 1]);

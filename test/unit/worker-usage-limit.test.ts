@@ -7,7 +7,7 @@ import { UsageLimit } from '../../workers/queue/usage-limit.js';
 const DAY = 86_400_000;
 
 describe('a usage limit', () => {
-  it('holds longer than a timer of Node can run', async () => {
+  it('lasts longer than a Node timer can run', async () => {
     let now = 0;
     let timer: { ms: number; call: () => void } | undefined;
     let held = 0;

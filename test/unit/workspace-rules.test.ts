@@ -28,7 +28,7 @@ const ended = (places: WorkspacePlaces, id: string, most = 1): WorkspacePlaces =
   );
 
 describe('places in workspaces', () => {
-  it('go to one writer at a time, in the order in which they come', () => {
+  it('go to one writer at a time, in order of arrival', () => {
     const places = after(NOBODY, [task('a'), task('b'), task('c')]);
     assert.deepEqual(ids(places), [['a'], ['b', 'c']]);
     assert.deepEqual(ids(ended(places, 'a')), [['b'], ['c']]);
@@ -36,13 +36,13 @@ describe('places in workspaces', () => {
     assert.deepEqual(after(places, [task('a'), task('b')]), places, 'who comes again keeps its place');
   });
 
-  it('are as many as the operator says', () => {
+  it('are as many as the operator allows', () => {
     assert.deepEqual(ids(after(NOBODY, [task('a'), task('b'), task('c')], 2)), [['a', 'b'], ['c']]);
     const most = writersIn('1,builds=4,any=0');
     assert.deepEqual([most('site'), most('builds'), most('any')], [1, 4, 0]);
   });
 
-  it('of a folder and one inside it are in each other’s way, of folders side by side not', () => {
+  it('conflict for a folder and a folder inside it, but not for sibling folders', () => {
     const places = after(NOBODY, [task('a', 'site/docs'), task('b', 'site/src'), task('c'), task('d', 'site/docs2')]);
     // Nobody passes the one that waits for all of it.
     assert.deepEqual(ids(places), [
@@ -53,7 +53,7 @@ describe('places in workspaces', () => {
     assert.deepEqual(ids(ended(ended(places, 'a'), 'b')), [['c'], ['d']]);
   });
 
-  it('are lent to the task that a writer waits for, and to those that it leads to, one after the other', () => {
+  it('are lent to the task that a writer waits for and to its descendants, one after the other', () => {
     const waiting = after(NOBODY, [task('a'), task('other'), task('child', 'site', ['a'])]);
     assert.deepEqual(ids(waiting), [['a'], ['other', 'child']]);
     const lent = admit(lend(waiting, 'a', 'child', true), 1, UNTIL);
@@ -72,7 +72,7 @@ describe('places in workspaces', () => {
     assert.deepEqual(ids(ended(lend(lent, 'a', 'child', false), 'child')), [['a'], ['other']], 'it is given back');
   });
 
-  it('are waited for by a new attempt whose earlier one had lent its own', () => {
+  it('make a new attempt wait if the earlier attempt had lent its place', () => {
     const lent = after(lend(after(NOBODY, [task('a'), task('other')]), 'a', 'child', true), [
       task('child', 'site', ['a']),
     ]);
@@ -81,7 +81,7 @@ describe('places in workspaces', () => {
     assert.deepEqual(ids(ended(again, 'child')), [['a'], ['other']]);
   });
 
-  it('go to the next in line when one that was let in does not start', () => {
+  it('go to the next in line if an admitted task does not start', () => {
     const places = after(NOBODY, [task('a'), task('b')]);
     const late = moveLate(places, ({ task_id: id }) => id === 'a');
     assert.deepEqual(ids(admit(late, 1, UNTIL)), [['b'], ['a']]);

@@ -69,12 +69,12 @@ describe('workspaces', () => {
     it(`refuses ${JSON.stringify(requested)}`, async () =>
       assert.equal((await workspaces.find(requested)).kind, 'refused'));
 
-  it('tells a root that is not on this host from a folder that is not there', async () => {
+  it('distinguishes a root that is missing on this host from a missing folder', async () => {
     assert.equal((await workspaces.find('gone')).kind, 'absent');
     assert.equal((await workspaces.find('gone/docs')).kind, 'absent');
   });
 
-  it('refuses a root inside another one that was replaced by a link', async () => {
+  it('refuses a root inside another root that was replaced by a link', async () => {
     mkdirSync(join(root, 'inner-root'));
     const nested = new Workspaces(`outer=${join(base, 'link')},inner=${join(base, 'link', 'inner-root')}`);
     assert.deepEqual(await nested.find('inner'), { kind: 'found', path: join(root, 'inner-root') });
@@ -83,7 +83,7 @@ describe('workspaces', () => {
     assert.equal((await nested.find('inner')).kind, 'refused');
   });
 
-  it('refuses two folders of one name', () => assert.throws(() => new Workspaces('a=/x,a=/y'), ConfigError));
+  it('refuses two folders with the same name', () => assert.throws(() => new Workspaces('a=/x,a=/y'), ConfigError));
 
   describe('of a session', () => {
     const own = () => Promise.resolve('/own');
@@ -95,7 +95,7 @@ describe('workspaces', () => {
     };
     const task = (workspace?: string) => (workspace === undefined ? {} : { workspace });
 
-    it('is decided when it begins, and kept', async () => {
+    it('is fixed when the session begins', async () => {
       const site = { path: root, workspace: 'site' };
       const fresh = transcript();
       assert.deepEqual(await folderOf(task('site'), fresh, false, { own, workspaces }), site);
@@ -110,7 +110,7 @@ describe('workspaces', () => {
       });
     });
 
-    it('cannot be changed, nor left', async () => {
+    it('cannot be changed or removed', async () => {
       for (const [requested, bound] of [
         ['site/docs', 'site'],
         ['site', undefined],

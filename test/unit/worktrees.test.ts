@@ -49,7 +49,7 @@ describe('the worktrees of a session', () => {
   };
   const noted = async (): Promise<string[]> => (await worktrees.sessions()).map(({ sessionId }) => sessionId);
 
-  it('are those that the transcript says it, or a subagent, made', () => {
+  it('are those that the session or a subagent created according to the transcript', () => {
     assert.deepEqual(
       worktreesIn([
         state('/w/.claude/worktrees/a'),
@@ -66,7 +66,7 @@ describe('the worktrees of a session', () => {
     );
   });
 
-  it('are removed with it, registration and all, and their branches stay', async () => {
+  it('are removed with the session and unregistered, and their branches stay', async () => {
     const id = uuidv4();
     const path = await add('one');
     worktrees.note(id, repository, [state(path)]);
@@ -80,7 +80,7 @@ describe('the worktrees of a session', () => {
     assert.equal(await remove(id), 0);
   });
 
-  it('are not noted where the run could only read', async () => {
+  it('are not recorded if the run could only read', async () => {
     const path = await add('foreign');
     const docs = join(repository, 'docs');
     for (const workspace of [docs, join(folder, 'other')]) worktrees.note(uuidv4(), workspace, [state(path)]);
@@ -97,7 +97,7 @@ describe('the worktrees of a session', () => {
     assert.ok(!existsSync(path));
   });
 
-  it('are not taken for what has their name, or a link on their way, by now', async () => {
+  it('are not confused with later folders of the same name, or with links in their path', async () => {
     const id = uuidv4();
     const path = await add('again');
     worktrees.note(id, repository, [state(path)]);
@@ -114,7 +114,7 @@ describe('the worktrees of a session', () => {
     await rename(join(folder, 'moved'), place);
   });
 
-  it('are removed where they are when they cannot be moved away', async () => {
+  it('are removed in place if they cannot be moved away', async () => {
     const id = uuidv4();
     const path = await add('here');
     worktrees.note(id, repository, [state(path)]);
@@ -128,7 +128,7 @@ describe('the worktrees of a session', () => {
     await rename(join(folder, 'ksi', 'away'), join(folder, 'ksi', 'deleted'));
   });
 
-  it('do not fail the run whose note of them fails', async () => {
+  it('do not fail the run if they cannot be recorded', async () => {
     await writeFile(join(folder, 'file'), '');
     new Worktrees(join(folder, 'file'), silent).note(uuidv4(), repository, [state(await add('lost'))]);
   });

@@ -12,8 +12,8 @@ const FRAME = Buffer.from(
   }),
 );
 
-describe('a WebSocket client that asks faster than it can be answered', () => {
-  it('is not read any more until it is answered, and then is', async () => {
+describe('a WebSocket client that sends requests faster than they can be answered', () => {
+  it('is not read until its requests are answered, and then is read again', async () => {
     let answer: () => void = () => undefined;
     const answered = new Promise<void>((resolve) => (answer = resolve));
     let paused = false;
