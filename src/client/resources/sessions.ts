@@ -8,39 +8,34 @@ import type {
   TranscriptQuery,
 } from '../../../contracts/sessions/sessions.js';
 import { listing, type Listing } from '../listing.js';
-import type { CallOptions, Transport } from '../transport.js';
+import type { CallOptions } from '../transport.js';
+import { Resource } from './resource.js';
 
 /** Sessions with Claude. The `id` of each method is the UUID or the name of a session. */
-export class Sessions {
-  readonly #transport: Transport;
-
-  constructor(transport: Transport) {
-    this.#transport = transport;
-  }
-
+export class Sessions extends Resource {
   /** Lists sessions, those with the newest tasks first. */
   list(query: SessionsQuery = {}, options: CallOptions = {}): Listing<SessionPage> {
-    return listing(this.#transport, 'sessions', query, options);
+    return listing(this.transport, 'sessions', query, options);
   }
 
   /** Gets a session with the number and usage of its tasks. @throws {KsiError} `session_not_found` */
   get(id: string, options: CallOptions = {}): Promise<Session> {
-    return this.#transport.call('session', { id }, options);
+    return this.transport.call('session', { id }, options);
   }
 
   /** Gets the transcript as text: JSON lines as Claude Code stores them, or Markdown. @throws {KsiError} `session_not_found` */
   transcript(id: string, query: TranscriptQuery = {}, options: CallOptions = {}): Promise<string> {
-    return this.#transport.call('session_transcript', { id, ...query }, options);
+    return this.transport.call('session_transcript', { id, ...query }, options);
   }
 
   /** Exports a session with the transcripts of its subagents. @throws {KsiError} `session_not_found` */
   export(id: string, options: CallOptions = {}): Promise<SessionExport> {
-    return this.#transport.call('session_export', { id }, options);
+    return this.transport.call('session_export', { id }, options);
   }
 
   /** Imports an exported session. You become its owner. @throws {KsiError} `session_exists` */
   import(session: SessionExport, options: CallOptions = {}): Promise<ImportAnswer> {
-    return this.#transport.call('session_import', session, options);
+    return this.transport.call('session_import', session, options);
   }
 
   /**
@@ -48,6 +43,6 @@ export class Sessions {
    * @returns the folders that workers have not deleted yet. Undefined if there are none. @throws {KsiError} `session_not_found`, `not_ended`
    */
   delete(id: string, options: CallOptions = {}): Promise<DeletionPending | undefined> {
-    return this.#transport.call('session_delete', { id }, options);
+    return this.transport.call('session_delete', { id }, options);
   }
 }

@@ -10,8 +10,9 @@ import type {
 import { KsiError, KsiGapError } from '../errors.js';
 import { isEvent, isGap } from '../event-message.js';
 import { listing, type Listing } from '../listing.js';
-import type { CallOptions, FollowOptions, Transport } from '../transport.js';
+import type { CallOptions, FollowOptions } from '../transport.js';
 import { defined } from '../../defined.js';
+import { Resource } from './resource.js';
 
 /** A change of a key. */
 export interface SharedChange {
@@ -43,21 +44,15 @@ export interface WatchOptions extends FollowOptions {
 const MAX_TRIES = 50;
 
 /** State that agents and people share: JSON values by key. */
-export class Shared {
-  readonly #transport: Transport;
-
-  constructor(transport: Transport) {
-    this.#transport = transport;
-  }
-
+export class Shared extends Resource {
   /** Gets the value of a key. @throws {KsiError} `not_found` */
   get(key: string, query: SharedQuery = {}, options: CallOptions = {}): Promise<SharedValue> {
-    return this.#transport.call('shared_get', { key, ...query }, options);
+    return this.transport.call('shared_get', { key, ...query }, options);
   }
 
   /** Sets the value of a key to any JSON. @throws {KsiError} `revision_mismatch` */
   set(key: string, value: unknown, { revision, ...options }: ExpectingOptions = {}): Promise<SharedEntry> {
-    return this.#transport.call('shared_set', defined({ key, value, revision }), options);
+    return this.transport.call('shared_set', defined({ key, value, revision }), options);
   }
 
   /**
@@ -83,12 +78,12 @@ export class Shared {
 
   /** Deletes a key. @throws {KsiError} `not_found`, `revision_mismatch` */
   delete(key: string, { revision, ...options }: ExpectingOptions = {}): Promise<void> {
-    return this.#transport.call('shared_delete', defined({ key, revision }), options);
+    return this.transport.call('shared_delete', defined({ key, revision }), options);
   }
 
   /** Lists the keys in order, without their values. */
   list(query: SharedListQuery = {}, options: CallOptions = {}): Listing<SharedPage> {
-    return listing(this.#transport, 'shared_list', query, options);
+    return listing(this.transport, 'shared_list', query, options);
   }
 
   /**
@@ -98,7 +93,7 @@ export class Shared {
   async *watch({ key, prefix = '', ...options }: WatchOptions = {}): AsyncGenerator<SharedChange> {
     const latest = new Map<string, number>();
     const subject = SUBJECT.sharedEvent('*', key === undefined ? '*' : keyToken(key));
-    for await (const message of this.#transport.events({ ...options, subjects: [subject] })) {
+    for await (const message of this.transport.events({ ...options, subjects: [subject] })) {
       if (isGap(message)) throw new KsiGapError(message);
       if (!isEvent(message)) continue;
       const change = changeOf(message.type, message.data, message.cursor);
