@@ -6,10 +6,10 @@ import type { Broker } from '../broker/connect.js';
 import { isTransient } from '../broker/errors.js';
 import { Batcher } from '../broker/batcher.js';
 import { sleep, timestampOf } from '../clock.js';
+import { RETRY_MS } from '../retry.js';
 
 /** The maximum number of entries that wait for the broker. Nothing can change without it, so these entries are refusals. */
 const MAX_WAITING = 10_000;
-const RETRY_MS = 1_000;
 
 /** Writes the audit log to KSI_AUDIT. Requests do not wait for it; entries wait for the broker in memory. */
 export class Audit {
@@ -57,7 +57,7 @@ export class Audit {
           return;
         }
       }
-      await sleep(this.#clock, RETRY_MS, this.#stopping.signal).catch(() => undefined); // Stopping: one last attempt.
+      await sleep(this.#clock, RETRY_MS.background, this.#stopping.signal).catch(() => undefined); // Stopping: one last attempt.
     }
   }
 }

@@ -1,6 +1,7 @@
 import { Server as HttpsServer } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { RETRY_MS } from '../retry.js';
 import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config/config.js';
 import { Authenticator } from '../access/auth.js';
@@ -46,7 +47,6 @@ export interface Api extends Service {
 
 /** With a healthy broker, a start takes less time and needs no startup server. */
 const PATIENCE_MS = 500;
-const RETRY_MS = 500;
 
 /** Starts an API. If the broker becomes unavailable during the start, starts over. */
 export async function startApi(options: ApiOptions): Promise<Api> {
@@ -91,7 +91,7 @@ async function startOnce(
   const patienceMs = isRetry ? 0 : PATIENCE_MS;
   const starting = lifecycle.add(new StartupServer({ config, version, log, authenticator, tls, patienceMs }));
   const signal = AbortSignal.any([options.signal, starting.failed]);
-  if (isRetry) await sleep(RETRY_MS, undefined, { signal });
+  if (isRetry) await sleep(RETRY_MS.start, undefined, { signal });
 
   const folder = join(config.KSI_DIR, config.KSI_PROCESS ?? `api-${config.KSI_PORT}`);
   const explain = (fault: () => string | undefined): void => starting.explain(fault);

@@ -4,6 +4,7 @@ import { identify, isAlive, type ProcessIdentity } from '../process/identity.js'
 import { environmentOf, processesTagged } from '../process/tagged-processes.js';
 import { readJson, writeJson } from './endpoints.js';
 import type { ClusterPaths } from './paths.js';
+import { ifExistsSync } from '../if-exists.js';
 
 /** A process of a cluster, as recorded in `processes.json`. */
 export interface RecordedProcess extends ProcessIdentity {
@@ -36,20 +37,11 @@ export const recordProcesses = (paths: ClusterPaths, processes: readonly Recorde
  * before it recorded a child. Other systems use the record.
  */
 export async function leftovers(paths: ClusterPaths): Promise<RecordedProcess[]> {
-  const folder = existingId(paths.dir);
+  const folder = ifExistsSync(() => folderId(paths.dir));
   if (folder === undefined) return [];
   if (process.platform === 'linux') return processesTagged(`KSI_CLUSTER=${folder}`).flatMap(recordOf);
   const recorded = (await readJson(paths.processes)) as Recorded | undefined;
   return recorded?.folder === folder ? recorded.processes.filter(isAlive) : [];
-}
-
-function existingId(dir: string): string | undefined {
-  try {
-    return folderId(dir);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 function recordOf(pid: number): RecordedProcess[] {

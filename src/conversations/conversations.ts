@@ -14,6 +14,7 @@ import {
 import { SUBJECT } from '../../contracts/wire/names.js';
 import type { Broker } from '../broker/connect.js';
 import { sleep } from '../clock.js';
+import { RETRY_MS } from '../retry.js';
 import { eventPublication, newEvent } from '../broker/events.js';
 import { faultsOf, hasRoom, newRecord, sizeFaults } from './create.js';
 import { conversationMarkdown } from './markdown.js';
@@ -47,7 +48,6 @@ export interface ConversationsOptions {
 }
 
 const MAX_TRIES = 20;
-const OPEN_TASK_RETRY_MS = 250;
 /** While this many events are unpublished, the API refuses further triggers by people, so that the record stays small. */
 const MAX_PENDING = 64;
 const DEFAULT_PERSON_NAME = 'person';
@@ -243,7 +243,7 @@ export class Conversations {
         if (tries >= maxTries) throw error;
       }
       for (const turn of abandoned) await withApiErrors(() => agents.cancel(turn, principal)).catch(ignoreEnded);
-      await sleep(broker.clock, OPEN_TASK_RETRY_MS);
+      await sleep(broker.clock, RETRY_MS.waitedFor);
     }
   }
 

@@ -1,5 +1,6 @@
 import { linkSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
+import { ifExistsSync } from '../if-exists.js';
 import { folderId } from './folder-id.js';
 import { isAlive, type ProcessIdentity } from './identity.js';
 
@@ -40,14 +41,8 @@ export function lockFolder(path: string, me: ProcessIdentity): ProcessIdentity |
 }
 
 /** The living process that holds the lock, if there is one. */
-export function lockHolder(path: string): ProcessIdentity | undefined {
-  try {
-    return livingHolder(`${path}.${numbersOf(path).at(-1) ?? 0}`, folderId(dirname(path)));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
+export const lockHolder = (path: string): ProcessIdentity | undefined =>
+  ifExistsSync(() => livingHolder(`${path}.${numbersOf(path).at(-1) ?? 0}`, folderId(dirname(path))));
 
 function livingHolder(file: string, folder: string): ProcessIdentity | undefined {
   const lock = readLock(file);

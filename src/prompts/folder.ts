@@ -1,5 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ifExists } from '../if-exists.js';
 
 /** A parsed file, or why it cannot be used. */
 export type ReadFile<T> =
@@ -47,12 +48,7 @@ export class Folder<T> {
   }
 
   async #files(): Promise<string[]> {
-    try {
-      return (await readdir(this.#options.path)).toSorted().slice(0, MAX_FILES);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-      throw error;
-    }
+    return ((await ifExists(readdir(this.#options.path))) ?? []).toSorted().slice(0, MAX_FILES);
   }
 
   #nameOf(file: string): string | undefined {

@@ -10,6 +10,7 @@ import { readComponent } from './component-file.js';
 import { MAX_COMPOSITION_BYTES, parseComposition } from './composition-file.js';
 import { Folder, type ReadFile } from './folder.js';
 import { parseProfile } from './profile-file.js';
+import { ifExists } from '../if-exists.js';
 
 /** KSI's own prompts. The build copies them next to this file. */
 export const LIBRARY = fileURLToPath(new URL('library', import.meta.url));
@@ -143,22 +144,13 @@ async function together<T>(
 async function componentsIn(folder: string): Promise<string[]> {
   const found: string[] = [];
   const base = join(folder, 'components');
-  for (const path of await listed(base)) {
+  for (const path of (await ifExists(readdir(base, { recursive: true }))) ?? []) {
     if (!path.endsWith('.md')) continue;
     // Skip links that lead out of the folder: `readComponent` refuses them.
     const real = await realpath(join(base, path)).catch(() => '');
     if (real.startsWith((await realpath(folder)) + sep)) found.push(path.split(sep).join('/'));
   }
   return found;
-}
-
-async function listed(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder, { recursive: true });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
 }
 
 /** @throws {ConfigError} */

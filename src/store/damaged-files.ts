@@ -3,6 +3,7 @@ import { open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { systemClock } from '../clock.js';
+import { ifExists } from '../if-exists.js';
 
 /** An LMDB file and its databases, as parameters of lmdb's `openDB`. */
 export interface LmdbFileSpec {
@@ -81,13 +82,8 @@ const endOf = (child: ChildProcess): Promise<readonly [code: number | null, sign
 
 /** Whether the file at `path` is an LMDB file, empty, or does not exist. */
 async function isDatabase(path: string): Promise<boolean> {
-  let file;
-  try {
-    file = await open(path, 'r');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
-    throw error;
-  }
+  const file = await ifExists(open(path, 'r'));
+  if (file === undefined) return true;
   try {
     const head = Buffer.alloc(HEAD_BYTES);
     const { bytesRead } = await file.read(head, 0, head.length, 0);

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
@@ -11,7 +10,9 @@ import { closeChecked, openChecked } from './damaged-files.js';
 import { ReadModel } from './read-model.js';
 import { taskFile, TaskStore } from './task-store.js';
 import type { StreamPosition } from '../../contracts/wire/cursor.js';
+import { systemClock } from '../clock.js';
 import type { Limit } from '../limit.js';
+import { retry, RETRY_MS } from '../retry.js';
 import { undoStart } from '../process/lifecycle.js';
 import type { HubEvent } from '../events/hub-event.js';
 import { Feed } from '../events/feed.js';
@@ -32,7 +33,6 @@ export interface ProjectorOptions {
   readonly log: Logger;
 }
 
-const RETRY_MS = 1_000;
 const STATES = 'ksi.events.task.*.state.*';
 /** Of tasks and of sessions. */
 const DELETIONS = 'ksi.events.*.*.deleted';
@@ -117,22 +117,22 @@ export class Projector {
   }
 
   /** Never rejects. */
-  async #rebuild(): Promise<void> {
+  #rebuild(): Promise<void> {
+    return this.#untilDone('the read model could not be rebuilt; retrying', async () => {
+      for (const feed of this.#feeds) feed.stop();
+      await this.model.reset(beginning(this.#options.hub));
+      await this.#reading;
+      await this.#follow(0);
+      this.#caughtUp = true;
+      this.#reading = this.#readCommands();
+    });
+  }
+
+  /** Repeats an action until it succeeds or the projector stops. Never rejects. */
+  async #untilDone(failure: string, action: () => Promise<void>): Promise<void> {
     const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      try {
-        for (const feed of this.#feeds) feed.stop();
-        await this.model.reset(beginning(this.#options.hub));
-        await this.#reading;
-        await this.#follow(0);
-        this.#caughtUp = true;
-        this.#reading = this.#readCommands();
-        return;
-      } catch (error) {
-        this.#options.log.warn({ err: error }, 'the read model could not be rebuilt; retrying');
-      }
-      await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined); // Stopped.
-    }
+    const onFailure = (error: unknown): void => this.#options.log.warn({ err: error }, failure);
+    await retry(action, { clock: systemClock, pauseMs: RETRY_MS.background, signal, onFailure }).catch(() => undefined);
   }
 
   async #follow(after: number): Promise<void> {
@@ -173,16 +173,10 @@ export class Projector {
    * Adds queued tasks that have no event. It runs in the background: after a crash there are few, and a request for one by its id reads the
    * broker. Never rejects.
    */
-  async #readCommands(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      try {
-        return await this.#acceptUnknown(signal);
-      } catch (error) {
-        this.#options.log.warn({ err: error }, 'the queued commands could not be read; retrying');
-      }
-      await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined); // Stopped.
-    }
+  #readCommands(): Promise<void> {
+    return this.#untilDone('the queued commands could not be read; retrying', () =>
+      this.#acceptUnknown(this.#stopping.signal),
+    );
   }
 
   async #acceptUnknown(signal: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { RETRY_MS } from '../retry.js';
 import type { Session } from '../../contracts/sessions/sessions.js';
 import { isEnded } from '../../contracts/tasks/states.js';
 import { addUsd } from '../../contracts/wire/money.js';
@@ -13,7 +14,6 @@ import { withoutOutput, type TaskFilter, type TaskStore } from './task-store.js'
 /** Rows changed within this time share a transaction. */
 const FLUSH_MS = 10;
 /** The delay after a failed write. */
-const RETRY_MS = 1_000;
 /** A selective filter may scan all tasks, which takes seconds. The scan yields to the event loop after this many. */
 const SCAN_BATCH = 1_000;
 
@@ -363,7 +363,7 @@ export class ReadModel {
       await this.flush();
     } catch (error) {
       this.#log.error({ err: error }, 'the read model could not be written; retrying');
-      this.#schedule(RETRY_MS);
+      this.#schedule(RETRY_MS.background);
     }
   }
 

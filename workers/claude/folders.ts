@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { chmod, lstat, mkdir, readdir, readFile, rename, symlink, unlink, writeFile } from 'node:fs/promises';
-import { realpathSync, type Stats } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { UUID_PATTERN } from '../../contracts/wire/names.js';
@@ -8,6 +8,7 @@ import { removeAll, type Left } from './remove.js';
 import { identify, isAlive, type ProcessIdentity } from '../../src/process/identity.js';
 import { CREDENTIALS, loginIn } from './login.js';
 import type { Login } from './sandbox.js';
+import { ifExists, ifExistsSync } from '../../src/if-exists.js';
 
 /** The folders of one slot. Concurrent runs would corrupt a shared configuration folder (docs/design/facts.md#one-configuration-folder-per-run). */
 export interface SlotFolders {
@@ -171,7 +172,7 @@ export class Folders {
     forget: () => Promise<readonly Left[]>,
   ): Promise<string> {
     const folder = join(this.#workspaces, sessionId);
-    const there = await statOf(folder);
+    const there = await ifExists(lstat(folder));
     // A run may have replaced the folder by a file, or by a link that leads elsewhere.
     const wrong = there !== undefined && (!there.isDirectory() || (await isStale(there.birthtimeMs)));
     if (wrong || (await this.#isMarked(sessionId))) {
@@ -186,7 +187,7 @@ export class Folders {
   async sessions(): Promise<{ readonly sessionId: string; readonly madeAt: number }[]> {
     const found = [];
     for (const sessionId of await namesIn(this.#workspaces)) {
-      const { birthtimeMs: madeAt } = (await statOf(join(this.#workspaces, sessionId))) ?? {};
+      const { birthtimeMs: madeAt } = (await ifExists(lstat(join(this.#workspaces, sessionId)))) ?? {};
       if (madeAt !== undefined) found.push({ sessionId, madeAt });
     }
     return found;
@@ -236,7 +237,7 @@ export class Folders {
 
   /** The session's folder must be removed, but could not be moved. */
   async #isMarked(sessionId: string): Promise<boolean> {
-    return (await statOf(join(this.#deleted, sessionId))) !== undefined;
+    return (await ifExists(lstat(join(this.#deleted, sessionId)))) !== undefined;
   }
 
   async #removeInPlace(sessionId: string): Promise<Left[]> {
@@ -276,34 +277,10 @@ async function makeMovable(path: string): Promise<void> {
   if (stat.isDirectory() && (stat.mode & 0o300) !== 0o300) await chmod(path, 0o700);
 }
 
-/** @returns undefined when there is no such file. */
-async function statOf(path: string): Promise<Stats | undefined> {
-  try {
-    return await lstat(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-}
+const namesIn = async (folder: string): Promise<string[]> => (await ifExists(readdir(folder))) ?? [];
 
 /** @returns the real path, or `path` itself if the folder does not exist yet. */
-function realFolder(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return resolve(path);
-    throw error;
-  }
-}
+const realFolder = (path: string): string => ifExistsSync(() => realpathSync(path)) ?? resolve(path);
 
 async function readOwner(file: string): Promise<Owner | undefined> {
   try {
@@ -315,12 +292,5 @@ async function readOwner(file: string): Promise<Owner | undefined> {
 }
 
 /** If two processes find the same dead worker, only one gets its folder. */
-async function takeOver(from: string, to: string): Promise<boolean> {
-  try {
-    await rename(from, to);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
-  }
-}
+const takeOver = async (from: string, to: string): Promise<boolean> =>
+  (await ifExists(rename(from, to).then(() => true))) ?? false;

@@ -11,6 +11,7 @@ import { isRecord, parseJson } from '../../src/json.js';
 import type { Aside } from './folders.js';
 import { FolderMoved, openFolder } from './open-folder.js';
 import { removeAll, type Left } from './remove.js';
+import { ifExists } from '../../src/if-exists.js';
 
 const UUID = new RegExp(UUID_PATTERN);
 /** Where Claude Code makes worktrees, below the repository. */
@@ -74,9 +75,9 @@ export class Worktrees {
 
   /** The sessions with records, with the time of the last record in ms since 1970. */
   async sessions(): Promise<{ readonly sessionId: string; readonly madeAt: number }[]> {
-    const names = (await readdir(this.#notes).catch(absent)) ?? [];
+    const names = (await ifExists(readdir(this.#notes))) ?? [];
     const found = names.map(async (sessionId) => {
-      const there = await stat(join(this.#notes, sessionId)).catch(absent);
+      const there = await ifExists(stat(join(this.#notes, sessionId)));
       return there === undefined ? [] : [{ sessionId, madeAt: there.mtimeMs }];
     });
     return (await Promise.all(found)).flat();
@@ -113,7 +114,7 @@ export class Worktrees {
   }
 
   async #noted(sessionId: string): Promise<Noted[]> {
-    const notes = (await readFile(join(this.#notes, sessionId), 'utf8').catch(absent)) ?? '';
+    const notes = (await ifExists(readFile(join(this.#notes, sessionId), 'utf8'))) ?? '';
     const read = notes.split('\n').map((line) => check(Noted, parseJson(Buffer.from(line))));
     const all = read.flatMap((noted) => (noted.ok ? [noted.value] : []));
     return [...new Map(all.map((noted) => [noted.id, noted])).values()];
@@ -141,7 +142,7 @@ async function held<T>(path: string, id: string, act: (at: string) => Promise<T>
     const folder = openFolder(dirname(path));
     try {
       const at = join(folder.path, basename(path));
-      const there = await lstat(at, { bigint: true }).catch(absent);
+      const there = await ifExists(lstat(at, { bigint: true }));
       return there?.isDirectory() === true && idOf(there) === id ? await act(at) : undefined;
     } finally {
       folder.close();
@@ -167,7 +168,3 @@ const text = (file: string): Promise<string | undefined> => readFile(file, 'utf8
 
 /** Identifies a folder: names and inodes can be reused. */
 const idOf = ({ ino, birthtimeNs }: BigIntStats): string => `${ino}.${birthtimeNs}`;
-
-function absent(error: unknown): undefined {
-  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-}

@@ -10,11 +10,11 @@ import { eventPublication, newEvent } from '../../broker/events.js';
 import { purge } from '../../broker/purge.js';
 import type { Publication } from '../../broker/publish.js';
 import { sleep } from '../../clock.js';
+import { RETRY_MS } from '../../retry.js';
 import { defined } from '../../defined.js';
 
 /** An upper bound for the size of an event without its value. */
 const EVENT_BYTES = 8_192;
-const RETRY_MS = 1_000;
 
 /**
  * Publishes SHARED_SET and SHARED_DELETED after changes of shared state. The API answers a change after its event is published. If the
@@ -70,7 +70,7 @@ export class SharedEvents {
 
   async #retry(publication: Publication): Promise<void> {
     const { signal } = this.#stopping;
-    do await sleep(this.#broker.clock, RETRY_MS, signal).catch(() => undefined);
+    do await sleep(this.#broker.clock, RETRY_MS.background, signal).catch(() => undefined);
     while (!signal.aborted && !(await this.#publish(publication)));
     if (signal.aborted)
       this.#log.error({ subject: publication.subject }, 'lost an event of shared state: the API stops');
