@@ -42,8 +42,6 @@ export const TASK_STATES = {
   expired: { token: 'expired', event: 'SPAWN_EXPIRED', to: [] },
 } as const satisfies Record<TaskStatus, TaskState>;
 
-export type StateEventType = (typeof TASK_STATES)[TaskStatus]['event'];
-
 const byToken = new Map<string, TaskStatus>(TASK_STATUSES.map((status) => [TASK_STATES[status].token, status]));
 const byEvent = new Map<string, TaskStatus>(TASK_STATUSES.map((status) => [TASK_STATES[status].event, status]));
 

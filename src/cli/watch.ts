@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KsiClient } from '../client/client.js';
 import { isPassing } from '../client/backoff.js';
-import { KsiError, KsiUnreachableError } from '../client/errors.js';
 import { EXIT } from './exit.js';
 import type { List, ListOptions } from './list.js';
 import { paint } from './output/colour.js';
@@ -68,13 +67,10 @@ async function again<T>(list: List<T>, show: Shower<T>, signal: AbortSignal): Pr
     show.records(await list.load(signal));
   } catch (error) {
     if (signal.aborted) return;
-    if (!mayPass(error)) throw error;
+    if (!isPassing(error)) throw error;
     show.trouble(`${error.message}; retrying`);
   }
 }
-
-const mayPass = (error: unknown): error is Error =>
-  error instanceof KsiUnreachableError || (error instanceof KsiError && isPassing(error));
 
 async function follow(
   client: KsiClient,

@@ -1,7 +1,6 @@
 import type { InboxAcked, InboxMessage, MessageAccepted, MessageRequest } from '../../contracts/agents/messages.js';
 import type { Page } from '../../contracts/wire/page.js';
 import { isPassing, pause, pauseBefore } from './backoff.js';
-import { KsiError, KsiUnreachableError } from './errors.js';
 import { Messages } from './resources/messages.js';
 import type { CallOptions, Transport } from './transport.js';
 import { defined } from '../defined.js';
@@ -88,8 +87,7 @@ export class AgentInbox implements AsyncIterable<InboxMessage> {
         this.#answered = true;
         return answer;
       } catch (error) {
-        const isRetryable = error instanceof KsiUnreachableError || (error instanceof KsiError && isPassing(error));
-        if (!isRetryable || !this.#answered || signal?.aborted === true) throw error;
+        if (!isPassing(error) || !this.#answered || signal?.aborted === true) throw error;
         onRetry?.(error);
         await pause(pauseBefore(failed), signal);
       }

@@ -1,5 +1,5 @@
 import { onAbort } from '../abort.js';
-import type { KsiError } from './errors.js';
+import { KsiError, KsiUnreachableError } from './errors.js';
 
 const FIRST_MS = 200;
 const MAX_MS = 5_000;
@@ -8,8 +8,9 @@ const MAX_MS = 5_000;
 export const pauseBefore = (n: number, random: () => number = Math.random): number =>
   Math.min(MAX_MS, FIRST_MS * 2 ** n) * (0.5 + random() / 2);
 
-/** Whether a retry may succeed. */
-export const isPassing = (error: KsiError): boolean => error.status === 429 || error.status >= 500;
+/** Whether a retry may succeed: the server was not reached, or its answer is not final. */
+export const isPassing = (error: unknown): error is KsiError | KsiUnreachableError =>
+  error instanceof KsiUnreachableError || (error instanceof KsiError && (error.status === 429 || error.status >= 500));
 
 /** Waits for `ms`. @throws the signal's reason */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {

@@ -47,10 +47,9 @@ export async function* followSocket(options: SocketOptions): AsyncGenerator<Even
       }
     } catch (error) {
       if (signal.aborted) return;
-      const isRetryable = error instanceof KsiError ? isPassing(error) : error instanceof KsiUnreachableError;
       // The first connection is not retried, so that a wrong URL or token fails at once.
-      if (!isRetryable || !connected) throw error;
-      options.onRetry?.(error as Error);
+      if (!isPassing(error) || !connected) throw error;
+      options.onRetry?.(error);
     }
     await pause(pauseBefore(broken), signal).catch(() => undefined);
   }

@@ -1,13 +1,11 @@
 import { rm } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config/config.js';
-import { defined } from '../defined.js';
 import { DiskSpace, dataFolders } from '../process/disk-space.js';
 import { signal } from '../process/terminate.js';
 import { endOfFile } from '../process/file-end.js';
 import { folderId } from '../process/folder-id.js';
-import { brokerSpecs, hasTls, monitorUrl, natsUrl, serverName, serverUrl } from './broker.js';
+import { brokerSpecs, monitorUrl, serverName } from './broker.js';
 import { watchBroker } from './broker-watch.js';
 import { apiUrls, writeJson, type Endpoints } from './endpoints.js';
 import { ClusterError } from './errors.js';
@@ -23,8 +21,9 @@ import {
   type ProcessSpec,
   type Role,
 } from './plan.js';
+import { endpointsOf } from './plan-endpoints.js';
 import { untilListening, untilReady } from './readiness.js';
-import { agentsOf, ensureWorkerSeed, inboxPrefix, NATS_USERS } from './secrets.js';
+import { ensureWorkerSeed } from './secrets.js';
 
 export interface ClusterStatus {
   readonly state: 'starting' | 'ready' | 'stopping' | 'stopped';
@@ -290,11 +289,8 @@ export class Supervisor {
   }
 
   #record(): void {
-    const recorded = this.#processes.flatMap(({ spec, identity }): RecordedProcess[] =>
-      identity === undefined ? [] : [{ ...identity, name: spec.name }],
-    );
     try {
-      recordProcesses(this.#plan.paths, recorded);
+      recordProcesses(this.#plan.paths, this.#running());
       if (this.#state === 'ready') writeJson(this.#plan.paths.endpoints, this.#endpoints());
     } catch (error) {
       // A full disk must not end the supervisor.
@@ -308,41 +304,13 @@ export class Supervisor {
   }
 
   #endpoints(): Endpoints {
-    const { paths, config, broker, standinPort } = this.#plan;
-    const apis = range(1, config.KSI_APIS).map((n) => ({
-      name: `api-${n}`,
-      ...apiUrls(config.KSI_HOST, apiPort(this.#plan, n), config.KSI_TLS_CERT !== undefined),
-    }));
-    const first = apiUrls(config.KSI_HOST, config.KSI_PORT, config.KSI_TLS_CERT !== undefined);
-    const agents = agentsOf(config).map((id) => `agent-${id}` as const);
-    const users = broker === undefined ? [] : [...NATS_USERS, ...agents];
-    const pids = this.#processes.flatMap(({ spec, identity }) =>
-      identity === undefined ? [] : [[spec.name, identity.pid]],
+    return endpointsOf(this.#plan, this.#folderId, this.#running());
+  }
+
+  #running(): RecordedProcess[] {
+    return this.#processes.flatMap(({ spec: { name }, identity }) =>
+      identity === undefined ? [] : [{ ...identity, name }],
     );
-    return {
-      dir: paths.dir,
-      folder: this.#folderId,
-      ...first,
-      apis,
-      token_file: config.KSI_TOKEN_FILE ?? paths.token,
-      nats: {
-        url: natsUrl(this.#plan),
-        servers: (broker?.servers ?? []).map((server, index) => ({
-          name: serverName(index),
-          url: serverUrl(server, hasTls(config)),
-          monitor: monitorUrl(server),
-        })),
-        ...(config.KSI_NATS_TLS_CA === undefined ? {} : { ca: resolve(config.KSI_NATS_TLS_CA) }),
-        credentials: Object.fromEntries(users.map((user) => [user, paths.seed(user)])),
-        inboxes: Object.fromEntries(users.map((user) => [user, inboxPrefix(user)])),
-      },
-      ...defined({
-        bridge: bridgeSpec(this.#plan)?.address,
-        standin: standinPort === undefined ? undefined : `http://127.0.0.1:${standinPort}`,
-      }),
-      logs: paths.logs,
-      pids: Object.fromEntries([['supervisor', process.pid], ...pids]),
-    };
   }
 }
 
