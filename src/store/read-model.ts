@@ -13,7 +13,6 @@ import { withoutOutput, type TaskFilter, type TaskStore } from './task-store.js'
 
 /** Rows changed within this time share a transaction. */
 const FLUSH_MS = 10;
-/** The delay after a failed write. */
 /** A selective filter may scan all tasks, which takes seconds. The scan yields to the event loop after this many. */
 const SCAN_BATCH = 1_000;
 
