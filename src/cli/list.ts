@@ -35,3 +35,9 @@ export async function showList<T>(client: KsiClient | undefined, list: List<T>, 
   if (records.length === 0 && options.output === 'text') say(options, list.empty);
   return EXIT.ok;
 }
+
+/** The function of a command that shows a list. */
+export const listed =
+  <T, O extends ListOptions = ListOptions>(list: (client: KsiClient, options: O) => List<T>) =>
+  (client: KsiClient, options: O): Promise<number> =>
+    showList(client, list(client, options), options);

@@ -1,4 +1,3 @@
-import type { KsiClient } from '../../client/client.js';
 import { Option } from 'commander';
 import type { Command } from '../command.js';
 import { RULE_SCOPES, type Always, type ApprovalRule } from '../../../contracts/tasks/approval-rules.js';
@@ -8,7 +7,7 @@ import { clientOf } from '../client.js';
 import { choicesIn, planOf, type Choice } from '../chat/question.js';
 import { forEachOf } from '../each.js';
 import { CliError, EXIT } from '../exit.js';
-import { showList, withWatch, type ListOptions } from '../list.js';
+import { listed, withWatch } from '../list.js';
 import type { GlobalOptions } from '../options.js';
 import { revealed } from '../output/printable.js';
 import { printLines, type TableOf } from '../output/print.js';
@@ -127,44 +126,32 @@ const alwaysOf = ({ always, rule }: AllowOptions): Pick<ApprovalAnswer, 'always'
   return {};
 };
 
-async function listRules(client: KsiClient, options: ListOptions): Promise<number> {
-  return await showList(
-    client,
-    {
-      load: (signal) => client.approvals.rules({}, { signal }).all(),
-      key: ({ rule_id: id }) => id,
-      table: (when: ShowTime): TableOf<ApprovalRule> => ({
-        head: ['RULE', 'FOR', 'ALLOWS', 'CREATED', 'BY'],
-        row: ({ rule_id: id, scope, session_id: session, agent_id: agent, rule, created_at: at, by }) => [
-          id,
-          [scope, session ?? agent].filter((part) => part !== undefined).join(' '),
-          revealed(rule),
-          when(at),
-          by,
-        ],
-      }),
-      empty: 'No approval rules: every approval needs an answer.',
-      subjects: ['ksi.events.task.*.approval'],
-    },
-    options,
-  );
-}
+const listRules = listed((client) => ({
+  load: (signal) => client.approvals.rules({}, { signal }).all(),
+  key: ({ rule_id: id }) => id,
+  table: (when: ShowTime): TableOf<ApprovalRule> => ({
+    head: ['RULE', 'FOR', 'ALLOWS', 'CREATED', 'BY'],
+    row: ({ rule_id: id, scope, session_id: session, agent_id: agent, rule, created_at: at, by }) => [
+      id,
+      [scope, session ?? agent].filter((part) => part !== undefined).join(' '),
+      revealed(rule),
+      when(at),
+      by,
+    ],
+  }),
+  empty: 'No approval rules: every approval needs an answer.',
+  subjects: ['ksi.events.task.*.approval'],
+}));
 
 const collect = (text: string, before: string[] = []): string[] => [...before, text];
 
-async function list(client: KsiClient, options: ListOptions): Promise<number> {
-  return await showList(
-    client,
-    {
-      load: (signal) => client.approvals.list({}, { signal }).all(),
-      key: ({ approval_id: id }) => id,
-      table,
-      empty: 'No pending approvals.',
-      subjects: ['ksi.events.task.*.approval'],
-    },
-    options,
-  );
-}
+const list = listed((client) => ({
+  load: (signal) => client.approvals.list({}, { signal }).all(),
+  key: ({ approval_id: id }) => id,
+  table,
+  empty: 'No pending approvals.',
+  subjects: ['ksi.events.task.*.approval'],
+}));
 
 const table = (when: ShowTime): TableOf<Approval> => ({
   head: ['APPROVAL', 'TOOL', 'REQUESTED', 'EXPIRES', 'WHAT'],

@@ -7,7 +7,7 @@ import type { Command } from '../command.js';
 import { followConversation } from '../conversation/follow.js';
 import { CliError, EXIT } from '../exit.js';
 import { conversationId } from '../ids.js';
-import { showList, withWatch, type ListOptions } from '../list.js';
+import { listed, withWatch, type ListOptions } from '../list.js';
 import { wholeNumber, type GlobalOptions } from '../options.js';
 import { fieldLines } from '../output/fields.js';
 import { printOne, type TableOf } from '../output/print.js';
@@ -93,20 +93,13 @@ const one = (group: Command, name: string, description: string, run: OnOne): voi
     .calls(run);
 };
 
-async function list(client: KsiClient, options: Listing): Promise<number> {
-  const { limit, status } = options;
-  return await showList(
-    client,
-    {
-      load: async (signal) => (await client.conversations.list({ limit, ...defined({ status }) }, { signal })).items,
-      key: ({ conversation_id: id }) => id,
-      table,
-      empty: 'No conversations. Start one: ksi orchestrate "Tabs or spaces?" --agents 3',
-      subjects: ['ksi.events.conversation.>'],
-    },
-    options,
-  );
-}
+const list = listed((client, { limit, status }: Listing) => ({
+  load: async (signal) => (await client.conversations.list({ limit, ...defined({ status }) }, { signal })).items,
+  key: ({ conversation_id: id }) => id,
+  table,
+  empty: 'No conversations. Start one: ksi orchestrate "Tabs or spaces?" --agents 3',
+  subjects: ['ksi.events.conversation.>'],
+}));
 
 const table = (when: ShowTime): TableOf<Conversation> => ({
   head: ['CONVERSATION', 'MODE', 'STATUS', 'TURNS', 'COST', 'STARTED', 'TOPIC'],

@@ -1,7 +1,7 @@
 import type { KsiClient } from '../../client/client.js';
 import type { Command } from '../command.js';
 import type { WorkerView } from '../../../contracts/tasks/workers.js';
-import { showList, withWatch, type ListOptions } from '../list.js';
+import { listed, withWatch } from '../list.js';
 import type { TableOf } from '../output/print.js';
 import type { ShowTime } from '../output/times.js';
 import type { GlobalOptions } from '../options.js';
@@ -29,21 +29,15 @@ async function lift(client: KsiClient, options: GlobalOptions): Promise<void> {
     say(options, workers.length === 0 ? 'No worker is stopped by a usage limit.' : `Lifted for ${workers.join(', ')}.`);
 }
 
-async function list(client: KsiClient, options: ListOptions): Promise<number> {
-  return await showList(
-    client,
-    {
-      load: (signal) => client.workers.list({}, { signal }).all(),
-      key: ({ worker_id: id }) => id,
-      table,
-      empty: 'No workers, so tasks wait. Check the processes: ksi status',
-      subjects: ['ksi.events.worker.>', 'ksi.events.task.*.state.*'],
-      // Presence entries are renewed every few seconds.
-      essence: ({ seen_at: _seen, ...worker }) => worker,
-    },
-    options,
-  );
-}
+const list = listed((client) => ({
+  load: (signal) => client.workers.list({}, { signal }).all(),
+  key: ({ worker_id: id }) => id,
+  table,
+  empty: 'No workers, so tasks wait. Check the processes: ksi status',
+  subjects: ['ksi.events.worker.>', 'ksi.events.task.*.state.*'],
+  // Presence entries are renewed every few seconds.
+  essence: ({ seen_at: _seen, ...worker }) => worker,
+}));
 
 const stateOf = (
   { state, limited_until: until, out_of_service: out, short_of: short }: WorkerView,
