@@ -257,7 +257,7 @@ export const ConversationRecord = Type.Object({
   paused_at: Type.Optional(Type.String({ format: 'date-time' })),
   ended_at: Type.Optional(Type.String({ format: 'date-time' })),
   reason: Type.Optional(Type.Enum([...END_REASONS])),
-  why: Type.Optional(Type.String({ description: 'The error that ended the conversation, if `reason` is `failed`.' })),
+  error: Type.Optional(Type.String({ description: 'The error that ended the conversation, if `reason` is `failed`.' })),
   turns: Type.Integer({ minimum: 0, description: 'The number of turns that have begun.' }),
   /** Participants' turns since the moderator's last turn. */
   round: Type.Integer({ minimum: 0 }),
@@ -319,7 +319,7 @@ export const Conversation = Type.Object({
   mode: Type.Enum([...CONVERSATION_MODES]),
   status: Type.Enum([...CONVERSATION_STATUSES]),
   reason: Type.Optional(Type.Enum([...END_REASONS])),
-  why: Type.Optional(Type.String()),
+  error: Type.Optional(Type.String()),
   participants: Type.Array(Participant),
   moderator: Type.Optional(Participant),
   speaking: Type.Optional(

@@ -47,7 +47,9 @@ export const conversationEvents = {
     turns: Type.Integer(),
     ...cost,
     by: Type.Optional(Type.String()),
-    why: Type.Optional(Type.String({ description: 'The error that ended the conversation, if `reason` is `failed`.' })),
+    error: Type.Optional(
+      Type.String({ description: 'The error that ended the conversation, if `reason` is `failed`.' }),
+    ),
   }),
   CONVERSATION_DELETED: Type.Object({ ...fields, ...by }),
 } as const;

@@ -22,7 +22,7 @@ export type UndeletedFolder = Static<typeof UndeletedFolder>;
 
 /** The answer to a deletion that is not complete yet (202): nobody reads or resumes it any more, but files are left. */
 export const DeletionPending = Type.Object({
-  left: Type.Array(UndeletedFolder, {
+  undeleted: Type.Array(UndeletedFolder, {
     description: 'What is left, or the first of it. Workers try again until nothing is.',
   }),
 });
@@ -33,7 +33,7 @@ export const SessionsDeletedRequest = Type.Object({ session_ids: Type.Array(Type
 export type SessionsDeletedRequest = Static<typeof SessionsDeletedRequest>;
 
 export const SessionsDeletedAnswer = Type.Object({
-  left: Type.Array(Type.Object({ session_id: Type.String(), path: Type.String(), reason: Type.String() })),
+  undeleted: Type.Array(Type.Object({ session_id: Type.String(), path: Type.String(), reason: Type.String() })),
 });
 export type SessionsDeletedAnswer = Static<typeof SessionsDeletedAnswer>;
 
@@ -59,7 +59,7 @@ export const TasksDeleted = Type.Object({
   refused: Type.Array(Type.Object({ task_id: Type.String(), code: Type.String(), detail: Type.String() }), {
     description: 'Tasks that match and stay.',
   }),
-  left: Type.Optional(DeletionPending.properties.left),
+  undeleted: Type.Optional(DeletionPending.properties.undeleted),
   next_cursor: Type.Optional(Type.String({ description: 'Ask again with this: more tasks may match.' })),
 });
 export type TasksDeleted = Static<typeof TasksDeleted>;

@@ -55,7 +55,7 @@ export const ControlAnswer = Type.Union([
       'not_allowed',
       'no_answer',
     ]),
-    why: Type.Optional(Type.String()),
+    detail: Type.Optional(Type.String()),
   }),
 ]);
 export type ControlAnswer = Static<typeof ControlAnswer>;

@@ -79,7 +79,7 @@ export const DeadRetryRequest = Type.Object(
 export type DeadRetryRequest = Static<typeof DeadRetryRequest>;
 
 export const DeadRetryAnswer = Type.Object({
-  put_back: Type.Array(Type.Object({ retry_of: Type.String(), task_id: Type.String() })),
+  retried: Type.Array(Type.Object({ retry_of: Type.String(), task_id: Type.String() })),
   refused: Type.Array(Type.Object({ task_id: Type.String(), code: Type.String(), detail: Type.String() }), {
     description: 'Dead letters that were not retried. They stay.',
   }),

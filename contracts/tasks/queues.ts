@@ -9,7 +9,7 @@ export const QueueView = Type.Object({
   queue: Type.String(),
   tasks: count('All tasks in the queue, including running ones.'),
   running: count('Tasks that a worker runs.'),
-  lanes: Type.Object(
+  ready: Type.Object(
     Object.fromEntries(
       RUN_PRIORITIES.map((runPriority) => [runPriority, count('Tasks that a worker may take at once.')]),
     ) as Record<RunPriority, ReturnType<typeof count>>,

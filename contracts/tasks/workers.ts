@@ -53,7 +53,7 @@ const disk = {
       description: 'Number of slots that take no runs because files of their last run could not be removed.',
     }),
   ),
-  left: Type.Optional(
+  undeleted: Type.Optional(
     Type.Array(LeftoverFolder, {
       description: 'Files and folders that could not be removed, or the first of them. The worker retries.',
     }),
@@ -61,7 +61,7 @@ const disk = {
 };
 
 const shortage = {
-  short_of: Type.Optional(
+  shortage: Type.Optional(
     Type.String({
       description:
         'The resource that its host lacked when it last tried to run a task. The worker takes tasks more slowly.',

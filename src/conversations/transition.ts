@@ -72,7 +72,7 @@ function control(record: ConversationRecord, trigger: ControlTrigger, now: numbe
       return { record: ended(record, 'decision', now, { by: trigger.by }) };
     case 'fail': {
       const why = truncateError(trigger.why);
-      return { record: ended({ ...record, why }, 'failed', now, { why }) };
+      return { record: ended({ ...record, error: why }, 'failed', now, { error: why }) };
     }
     case 'say':
       return addPersonLine(record, trigger, now);

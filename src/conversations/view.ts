@@ -20,7 +20,7 @@ export function toConversationView({ record, revision }: VersionedConversation):
     mode: record.mode,
     status,
     reason: record.reason,
-    why: record.why,
+    error: record.error,
     participants: (moderated ? participants.slice(0, -1) : participants).map(toParticipant),
     ...(moderator === undefined ? {} : { moderator: toParticipant(moderator) }),
     ...(speaking === undefined || turn === undefined

@@ -52,14 +52,14 @@ export function* workerFindings(workers: readonly WorkerView[]): Generator<Findi
       );
   for (const { worker_id: id, limited_until: until } of there)
     if (until !== undefined) yield warning('usage limit', `Claude's usage limit stops ${id} until ${until}`, LIMITED);
-  for (const { worker_id: id, host, concurrency, out_of_service: out = 0, left = [] } of there)
+  for (const { worker_id: id, host, concurrency, out_of_service: out = 0, undeleted: left = [] } of there)
     if (left.length > 0)
       yield (out === concurrency ? failed : warning)(
         'removal',
         `${id} cannot remove files that runs left${out === 0 ? '' : `, so ${out} of its ${concurrency} slots are out of service`}: ${left.map(({ path, reason }) => `${path} (${reason})`).join(', ')}`,
         `On ${host}, make them removable (EPERM: lsattr, chattr -i; EACCES: chown) or remove them. The worker tries again within a minute.`,
       );
-  for (const { worker_id: id, host, short_of: short } of there)
+  for (const { worker_id: id, host, shortage: short } of there)
     if (short !== undefined)
       yield warning('shortage', `${host} is short of ${short}, so ${id} takes tasks more slowly`, SHORT);
   for (const { worker_id: id, host, clock_ahead_ms: ahead = 0 } of there)

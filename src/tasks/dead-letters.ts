@@ -91,7 +91,7 @@ export class DeadLetters {
 
   /** Puts back all matching dead letters, until the queue is full. @throws {ApiError} */
   async putBackAll(request: DeadRetryRequest, principal: Principal): Promise<DeadRetryAnswer> {
-    const answer: DeadRetryAnswer = { put_back: [], refused: [] };
+    const answer: DeadRetryAnswer = { retried: [], refused: [] };
     const limit = request.limit ?? DEFAULT_RETRIES;
     return withApiErrors(async () => {
       let looked = 0;
@@ -100,7 +100,7 @@ export class DeadLetters {
         const { task_id: id } = found.summary;
         try {
           const { accepted } = await this.#putBack(found, principal);
-          answer.put_back.push({ retry_of: id, task_id: accepted.task_id });
+          answer.retried.push({ retry_of: id, task_id: accepted.task_id });
         } catch (thrown) {
           const error = apiErrorOf(thrown);
           answer.refused.push({ task_id: id, code: error.code, detail: error.message });

@@ -27,9 +27,9 @@ export async function queuesOf({
         queue,
         tasks: [waiting, parked, ...runPriorities].reduce((sum, { queued, delivered }) => sum + queued + delivered, 0),
         running: runPriorities.reduce((sum, { delivered }) => sum + delivered, 0),
-        lanes: Object.fromEntries(
+        ready: Object.fromEntries(
           RUN_PRIORITIES.map((runPriority, at) => [runPriority, runPriorities[at]?.queued ?? 0]),
-        ) as QueueView['lanes'],
+        ) as QueueView['ready'],
         waiting: waiting.queued,
         parked: parked.queued,
         limit: config.KSI_QUEUE_MAX,

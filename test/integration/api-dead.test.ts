@@ -107,7 +107,7 @@ describe('dead letters and retries', () => {
     const bad = await give({ command: 'not a command' });
     const gone = await give({ queue: 'gone' });
     const { status, body } = await api.call('POST', '/dead/retry', { queue: 'still' });
-    const { put_back: put, refused } = body as unknown as DeadRetryAnswer;
+    const { retried: put, refused } = body as unknown as DeadRetryAnswer;
     assert.equal(status, 200);
     assert.deepEqual(
       put.map(({ retry_of }) => retry_of),

@@ -57,7 +57,7 @@ describe('the NATS service', () => {
     const [only] = queues;
     assert.deepEqual(queues, (await lab.request('/queues')).body['items']);
     assert.deepEqual([queues.length, only?.queue, only?.workers, only?.running], [1, 'default', [], 0]);
-    assert.ok(only !== undefined && only.lanes.normal > 0 && only.tasks >= only.lanes.normal);
+    assert.ok(only !== undefined && only.ready.normal > 0 && only.tasks >= only.ready.normal);
   });
 
   it('refuses with the headers of the protocol and the document of HTTP', async () => {

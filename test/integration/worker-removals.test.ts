@@ -48,9 +48,9 @@ describe('what runs leave on the disk', () => {
     dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
     return task;
   };
-  const remove = async (sessionId: string): Promise<{ status: number; left: DeletionPending['left'] }> => {
+  const remove = async (sessionId: string): Promise<{ status: number; left: DeletionPending['undeleted'] }> => {
     const { status, body } = await api.request(`/sessions/${sessionId}`, { method: 'DELETE' });
-    return { status, left: (body as unknown as Partial<DeletionPending>).left ?? [] };
+    return { status, left: (body as unknown as Partial<DeletionPending>).undeleted ?? [] };
   };
 
   const needsRoot = ORDINARY_USER === undefined ? 'needs root, to make a file that the worker may not remove' : false;
@@ -80,7 +80,7 @@ describe('what runs leave on the disk', () => {
     const shown = await until(async () => (await workers()).find(({ out_of_service: out }) => out === 1));
     const left = [{ slot: 0, path: join(foreign, 'file'), reason: 'EACCES' }];
     assert.deepEqual(
-      shown.left?.filter(({ path }) => path.endsWith('file')),
+      shown.undeleted?.filter(({ path }) => path.endsWith('file')),
       left,
     );
     assert.equal(existsSync(join(home, 'go')), false);
@@ -101,7 +101,8 @@ describe('what runs leave on the disk', () => {
     dataOf('SPAWN_COMPLETE', await lab.outcome(next));
     await until(
       async () =>
-        (await workers()).every((each) => each.left === undefined && each.out_of_service === undefined) || undefined,
+        (await workers()).every((each) => each.undeleted === undefined && each.out_of_service === undefined) ||
+        undefined,
     );
     const exited = new Promise((resolve) => worker.once('exit', resolve));
     worker.kill('SIGTERM');

@@ -55,13 +55,13 @@ describe('a worker whose host is short of something', () => {
       assert.deepEqual([retry.reason, retry.counted], ['host_unable', false]);
       assert.ok(retry.error?.message.includes(says), retry.error?.message);
       // It takes tasks more slowly, which is seen.
-      while (presences.at(-1)?.short_of?.includes(says) !== true) await sleep(50);
+      while (presences.at(-1)?.shortage?.includes(says) !== true) await sleep(50);
       prlimit(`--${what}=${before}:`);
       assert.equal(await metric('ksi_worker_short'), 1);
       assert.ok((await metric('ksi_worker_shortages')) > met);
       const { attempt } = dataOf('SPAWN_COMPLETE', await lab.outcome(taskId));
       assert.ok(attempt > 1);
-      while (presences.at(-1)?.short_of !== undefined) await sleep(50);
+      while (presences.at(-1)?.shortage !== undefined) await sleep(50);
       assert.equal(worker.exitCode ?? worker.signalCode, null, 'the worker lives');
     });
 });

@@ -253,7 +253,7 @@ export class FakeApi {
     }
     if (url === '/dead/retry') {
       const refused = [{ task_id: OTHER, code: 'queue_full', detail: 'The queue is full' }];
-      return json(200, { put_back: [{ retry_of: TASK, task_id: AGAIN }], refused });
+      return json(200, { retried: [{ retry_of: TASK, task_id: AGAIN }], refused });
     }
     if (!this.dead.has(id)) return json(404, problemOf('not_found', `There is no dead letter of task ${id}`));
     if (method === 'GET') {

@@ -118,7 +118,7 @@ describe('approvals of an attempt', () => {
     for (const answers of [undefined, {}, { 'Which?': 'Plum' }, { 'Which fruit?': 'Plum', more: 'x' }]) {
       const given = await approvals.answer(id, { decision: 'allow', ...(answers && { answers }) }, 'ann');
       assert.ok(!given.ok && given.error === 'no_answer', JSON.stringify(answers));
-      assert.match(given.why ?? '', /Asked is "Which fruit\?", "How many\?"/);
+      assert.match(given.error ?? '', /Asked is "Which fruit\?", "How many\?"/);
     }
     assert.equal(published.length, 1);
     const answers = { 'Which fruit?': 'Plum' };

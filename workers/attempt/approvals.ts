@@ -87,7 +87,7 @@ export class Approvals {
     const pending = this.#pending.get(id);
     if (pending === undefined) return { ok: false, error: this.#answered.has(id) ? 'answered' : 'unknown_approval' };
     const nothing = answerFault(pending.tool, pending.input, answer);
-    if (nothing !== undefined) return { ok: false, error: 'no_answer', why: nothing };
+    if (nothing !== undefined) return { ok: false, error: 'no_answer', detail: nothing };
     const { decision, message } = answer;
     if (decision === 'deny') {
       await this.#resolve(id, 'deny', deny(message ?? 'The user does not want this.'), by);
@@ -96,7 +96,7 @@ export class Approvals {
     const input = inputOf(pending, answer);
     const { tools } = this.#options;
     const why = isDeepStrictEqual(input, pending.input) ? undefined : tools.editFault(pending.tool, input);
-    if (why !== undefined) return { ok: false, error: 'not_allowed', why };
+    if (why !== undefined) return { ok: false, error: 'not_allowed', detail: why };
     const updatedPermissions = modeOf(pending.tool, answer);
     await this.#resolve(id, 'allow', { behavior: 'allow', updatedInput: input, ...updatedPermissions }, by, rule);
     return { ok: true };

@@ -105,10 +105,10 @@ export class DeletedSessions {
   async #answer(message: Msg): Promise<void> {
     const request = check(SessionsDeletedRequest, parseJson(message.data));
     if (!request.ok) return;
-    const left: SessionsDeletedAnswer['left'] = [];
+    const left: SessionsDeletedAnswer['undeleted'] = [];
     for (const sessionId of request.value.session_ids)
       for (const { path, reason } of await this.#delete(sessionId)) left.push({ session_id: sessionId, path, reason });
-    message.respond(JSON.stringify({ left } satisfies SessionsDeletedAnswer));
+    message.respond(JSON.stringify({ undeleted: left } satisfies SessionsDeletedAnswer));
   }
 
   async #catchUp(): Promise<void> {

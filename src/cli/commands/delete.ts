@@ -113,7 +113,7 @@ async function removeAll(kind: Kind, ids: readonly string[], options: Options): 
 }
 
 /** Workers retry these files on their own. The user only has to act if a file must be deleted by hand. */
-function reportPending(id: string, { left }: DeletionPending, options: Options): void {
+function reportPending(id: string, { undeleted: left }: DeletionPending, options: Options): void {
   say(options, `${id} is deleted. Workers could not delete these files yet and keep retrying (see ksi doctor):`);
   for (const { worker_id: worker, host, path = 'files', reason } of left)
     say(options, `  ${host} (${worker}): ${path}: ${reason}`);

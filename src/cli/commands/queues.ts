@@ -54,7 +54,7 @@ async function list(client: KsiClient, options: Options): Promise<number> {
 
 const TABLE: TableOf<QueueView> = {
   head: ['QUEUE', 'TASKS', 'RUNNING', 'READY', 'WAITING', 'PARKED', 'LIMIT', 'WORKERS'],
-  row: ({ queue, tasks, running, lanes: runPriorities, waiting, parked, limit, workers }) => [
+  row: ({ queue, tasks, running, ready: runPriorities, waiting, parked, limit, workers }) => [
     queue,
     String(tasks),
     String(running),

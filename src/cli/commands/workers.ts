@@ -40,7 +40,7 @@ const list = listed((client) => ({
 }));
 
 const stateOf = (
-  { state, limited_until: until, out_of_service: out, short_of: short }: WorkerView,
+  { state, limited_until: until, out_of_service: out, shortage: short }: WorkerView,
   when: ShowTime,
 ): string =>
   [

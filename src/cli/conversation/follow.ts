@@ -51,7 +51,7 @@ function show(event: ConversationEvent): void {
 }
 
 function ended(conversation: Conversation, options: GlobalOptions): number {
-  const { status, reason, why, turns, cost_usd: cost } = conversation;
+  const { status, reason, error: why, turns, cost_usd: cost } = conversation;
   if (options.output === 'json') process.stdout.write(jsonLine(conversation));
   const because = reason === undefined ? '' : ` (${reason}${why === undefined ? '' : `: ${why}`})`;
   say(

@@ -50,7 +50,7 @@ const MAX_REPORTED = 100;
 type Deleted = DeletionPending | undefined;
 
 const pending = (left: readonly UndeletedFolder[]): Deleted =>
-  left.length === 0 ? undefined : { left: left.slice(0, MAX_REPORTED) };
+  left.length === 0 ? undefined : { undeleted: left.slice(0, MAX_REPORTED) };
 
 /**
  * Deletes tasks, sessions and owners with all their data: events, commands, dead letters, transcripts, bodies, agents and messages. The audit is kept.

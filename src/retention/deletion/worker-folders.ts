@@ -36,5 +36,5 @@ async function ask(
   const reply = await broker.nc.request(SUBJECT.deletedSessions(process), request, { timeout }).catch(() => undefined);
   const answer = reply === undefined ? undefined : check(SessionsDeletedAnswer, parseJson(reply.data));
   if (answer?.ok !== true) return [{ worker_id, host, reason: NO_ANSWER }];
-  return answer.value.left.map((each) => ({ worker_id, host, ...each }));
+  return answer.value.undeleted.map((each) => ({ worker_id, host, ...each }));
 }

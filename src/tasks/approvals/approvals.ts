@@ -105,7 +105,7 @@ function refuseNonsense({ decision, input, answers, message, always, permission_
   if (faults.length > 0) throw invalid(faults);
 }
 
-function refusalOf(id: string, { error, why }: Extract<ControlAnswer, { ok: false }>): ApiError {
+function refusalOf(id: string, { error, detail: why }: Extract<ControlAnswer, { ok: false }>): ApiError {
   if (error === 'not_allowed') return new ApiError('tool_not_allowed', why ?? 'A policy does not allow this input');
   if (error === 'no_answer') return invalid([{ field: 'answers', message: why ?? 'do not match the questions' }]);
   if (error === 'not_running')

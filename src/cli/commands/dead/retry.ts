@@ -16,7 +16,7 @@ interface Options extends GlobalOptions, Filter {
   readonly limit: number;
 }
 
-type PutBack = DeadRetryAnswer['put_back'][number];
+type PutBack = DeadRetryAnswer['retried'][number];
 
 const DEFAULT_LIMIT = 100;
 const MAX_ITEMS = 1_000;
@@ -54,7 +54,7 @@ const one =
   async (id: string): Promise<PutBack> => ({ retry_of: id, task_id: (await client.dead.retry(id)).task_id });
 
 async function retryAll(client: KsiClient, options: Options): Promise<{ done: readonly PutBack[]; exitCode: number }> {
-  const { put_back: done, refused } = await client.dead.retryAll({ ...filterOf(options), limit: options.limit });
+  const { retried: done, refused } = await client.dead.retryAll({ ...filterOf(options), limit: options.limit });
   for (const { task_id, code, detail } of refused) process.stderr.write(`${task_id} (${code}): ${detail}\n`);
   if (done.length + refused.length === 0) say(options, 'No matching dead letters.');
   if (done.length + refused.length === options.limit)
