@@ -65,7 +65,7 @@ describe('what a request may ask of Claude', () => {
     for (const [rule, pattern] of [
       ['Bash', /Bash is not allowed by the operator's policy, which allows: Read, Bash\(git:\*\)/],
       ['Bash(git push:*)', /denied by the operator's policy/],
-      ['Write', /more than/],
+      ['Write', /Write is not allowed by the operator's policy/],
     ] as const)
       refused(await lab.post({ prompt: 'x', allowed_tools: ['Read', rule] }), 403, 'tool_not_allowed', pattern);
   });

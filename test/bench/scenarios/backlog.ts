@@ -9,7 +9,7 @@ const BODY = JSON.stringify({ prompt: 'x'.repeat(400) });
 const CONNECTIONS = 64;
 
 interface Status {
-  processes: { name: string; pid: number }[];
+  processes: { name: string; pid?: number; last_end?: string }[];
 }
 
 /** Own memory of the API and of a worker behind a long queue, against the same processes behind a tenth of it. */
@@ -58,7 +58,8 @@ async function memoryOf(cluster: TestCluster): Promise<Map<string, number>> {
   const { stdout } = await cluster.ksi(['status', '-o', 'json']);
   const { processes } = JSON.parse(stdout) as Status;
   const memory = new Map<string, number>();
-  for (const { name, pid } of processes) {
+  for (const { name, pid, last_end: end } of processes) {
+    if (pid === undefined) throw new Error(`${name} ended under the load: ${end ?? 'no reason is known'}`);
     const anonymous = /^RssAnon:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
     memory.set(name, Number(anonymous) / 1_024);
   }
