@@ -25,8 +25,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   src: [
     'docs',
     'cli',
-    'bridge',
     'doctor',
+    'bridge',
     'cluster',
     'standin',
     'api',

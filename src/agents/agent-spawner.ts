@@ -19,6 +19,7 @@ import {
   assignment,
   mergeProfile,
   contextFor,
+  legacyVariables,
   newAgentId,
   taskVariables,
   variablesOf,
@@ -54,10 +55,12 @@ export class AgentSpawner {
     const agentId =
       request.agent_id ?? newAgentId(request.profile ?? blended.role ?? request.composition ?? 'agent', uuid);
     const variables = variablesOf(agentId, blended, [profile?.variables, request.variables]);
-    const chosen = await this.#choose(request, { ...blended, composition: profile?.composition }, variables);
+    const defaults = { ...legacyVariables(variables), ...taskVariables(request) };
+    const named = { ...blended, composition: profile?.composition };
+    const chosen = await this.#choose(request, named, { ...defaults, ...variables });
     const composition = await prompts.get(chosen.composition);
     const { prompt } = await prompts.compose(chosen.composition, {
-      context: contextFor(composition, variables, taskVariables(request)),
+      context: contextFor(composition, variables, defaults),
     });
     const { session_id: given } = request;
     const registered = await agents.register(
@@ -115,7 +118,7 @@ export class AgentSpawner {
         capabilities,
         task: request.task,
       }),
-      { ...taskVariables(request), ...variables },
+      variables,
     );
     return { composition, score, fallback };
   }

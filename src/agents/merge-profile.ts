@@ -3,6 +3,7 @@ import type { AgentSpawnRequest } from '../../contracts/agents/agent-spawn.js';
 import type { Composition, PromptContext } from '../../contracts/prompts/compositions.js';
 import type { Profile } from '../../contracts/agents/profiles.js';
 import { defined } from '../defined.js';
+import { DEFAULT_ROLE } from '../prompts/identity-defaults.js';
 
 type Blended = Pick<AgentRegistration, 'role' | 'capabilities' | 'subscriptions' | 'options' | 'agent_tools'>;
 
@@ -47,13 +48,25 @@ export const taskVariables = ({ task, context }: Pick<AgentSpawnRequest, 'task' 
   context: context ?? '',
 });
 
-/** Pure: the context in which to render a composition. */
+/**
+ * Pure: the variables that the old daemon supplied itself, for compositions written for it. KSI sends an agent its messages, so the prompt has
+ * no history and no commands.
+ */
+export const legacyVariables = ({ agent_number = 1 }: PromptContext): PromptContext => ({
+  agent_role: DEFAULT_ROLE,
+  participant_number: agent_number,
+  daemon_commands: 'none: KSI delivers the messages',
+  conversation_history: '',
+  user_prompt: '',
+});
+
+/** Pure: the context in which to render a composition. @param defaults only those that the composition requires are used */
 export const contextFor = (
   { required_context: required }: Pick<Composition, 'required_context'>,
   agent: PromptContext,
-  task: PromptContext,
+  defaults: PromptContext,
 ): PromptContext => ({
-  ...Object.fromEntries(Object.entries(task).filter(([key]) => Object.hasOwn(required, key))),
+  ...Object.fromEntries(Object.entries(defaults).filter(([key]) => Object.hasOwn(required, key))),
   ...agent,
 });
 

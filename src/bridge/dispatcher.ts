@@ -26,6 +26,9 @@ const CONNECTION_COMMANDS: ReadonlySet<LegacyCommand> = new Set([
   'SUBSCRIBE',
 ]);
 
+/** Old clients wait 30 s for an answer. */
+const ANSWER_WITHIN_MS = 25_000;
+
 type Then = 'keep' | 'close';
 
 /** The answer to BRIDGE_STATS. */
@@ -100,8 +103,10 @@ export class Dispatcher implements ClientHandler {
     const { command, parameters } = checkRequest(read);
     // The table's type pairs each command with the handler of its parameters, which `checkRequest` has checked.
     const handle = HANDLERS[command] as Handler<LegacyCommand>;
-    if (CONNECTION_COMMANDS.has(command)) await this.#context.agents.departed();
-    const answer = await handle(parameters, this.#context, link);
+    const departed = CONNECTION_COMMANDS.has(command) ? this.#context.agents.departed() : Promise.resolve();
+    const handled = departed.then(() => handle(parameters, this.#context, link));
+    // A synchronous SPAWN answers when Claude has finished. Its client waits without a limit.
+    const answer = await (command === 'SPAWN' ? handled : inTime(command, handled));
     await link.send(successLine(command, answer.result));
     answer.after?.();
     return answer.keep === true || this.#isKept(link) ? 'keep' : 'close';
@@ -126,6 +131,16 @@ export class Dispatcher implements ClientHandler {
     this.#context.counters.count(what.command, what.place, what.failed);
     this.#log.info(what, 'command');
   }
+}
+
+/** @throws {LegacyError} if the answer takes longer than an old client waits for it. The command may still take effect */
+async function inTime<T>(command: LegacyCommand, answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    const error = new LegacyError(`${command}_FAILED`, `KSI did not answer within ${ANSWER_WITHIN_MS / 1000} s. The command may still take effect. Run \`ksi doctor\`.`); // prettier-ignore
+    timer = setTimeout(() => reject(error), ANSWER_WITHIN_MS);
+  });
+  return Promise.race([answer, late]).finally(() => clearTimeout(timer));
 }
 
 /** Whether a line connects an agent. */

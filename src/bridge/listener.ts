@@ -1,6 +1,7 @@
+import type { Stats } from 'node:fs';
 import { lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { ifExists } from '../if-exists.js';
 import { MAX_SOCKET_PATH, shortSocketPath } from '../process/socket-path.js';
 import { BridgeError } from './errors.js';
@@ -8,26 +9,93 @@ import { BridgeError } from './errors.js';
 /** Further connections are closed at once. */
 const MAX_CONNECTIONS = 10_000;
 
+/** An old daemon that a client starts replaces the socket. Its clients are back within this time. */
+const LOOK_EVERY_MS = 1_000;
+
+export interface ListenerOptions {
+  readonly path: string;
+  readonly onConnection: (socket: Socket) => void;
+  /** Called when the socket was replaced or removed. @param error why the listener could not take it back */
+  readonly onLost: (error?: unknown) => void;
+}
+
 /**
  * Listens on a Unix socket that only its user may use (mode 0600). Creates the folder if necessary. Replaces a socket that a dead bridge or
- * daemon left.
- * @throws {BridgeError} if another process listens there, or the file is not a socket
+ * daemon left. If another process replaces or removes the socket, the listener takes it back.
  */
-export async function listen(path: string, onConnection: (socket: Socket) => void): Promise<Server> {
-  const address = addressOf(path);
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  await removeDead(path, address);
+export class SocketListener {
+  readonly #options: ListenerOptions;
+  readonly #closed: Promise<void>[] = [];
+  #bound: Bound;
+  #looking: Promise<void> = Promise.resolve();
+  readonly #timer: NodeJS.Timeout;
+
+  private constructor(options: ListenerOptions, bound: Bound) {
+    this.#options = options;
+    this.#bound = bound;
+    this.#timer = setInterval(() => (this.#looking = this.#looking.then(() => this.#look())), LOOK_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  /** @throws {BridgeError} if another process listens there, or the file is not a socket */
+  static async open(options: ListenerOptions): Promise<SocketListener> {
+    const { path } = options;
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await removeDead(path, addressOf(path));
+    return new SocketListener(options, await bind(options));
+  }
+
+  /** Accepts no further connections. Resolves when all connections have ended. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#looking;
+    if (await isAt(this.#options.path, this.#bound)) await rm(this.#options.path, { force: true });
+    this.#retire(this.#bound);
+    await Promise.all(this.#closed);
+  }
+
+  /** Never rejects. */
+  async #look(): Promise<void> {
+    const { path, onLost } = this.#options;
+    try {
+      if (await isAt(path, this.#bound)) return;
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      const before = this.#bound;
+      this.#bound = await bind(this.#options);
+      this.#retire(before);
+      onLost();
+    } catch (error) {
+      onLost(error);
+    }
+  }
+
+  #retire({ server }: Bound): void {
+    this.#closed.push(new Promise((resolve) => server.close(() => resolve())));
+  }
+}
+
+interface Bound {
+  readonly server: Server;
+  readonly file: Stats;
+}
+
+/** Whether the socket is the file at `path`. Its inode cannot be reused while the server is open. */
+async function isAt(path: string, { file }: Bound): Promise<boolean> {
+  const found = await ifExists(lstat(path));
+  return found?.ino === file.ino && found.dev === file.dev;
+}
+
+/** Replaces the file at `path` by a new socket. */
+async function bind({ path, onConnection }: ListenerOptions): Promise<Bound> {
+  // A closing server removes the path that it was bound to, even if the file there is another server's by then. So it is bound to another.
+  const draft = join(dirname(path), `.${process.pid}`);
+  const address = addressOf(draft);
   // A client may end its half of the connection and then wait for the answer.
   const server = createServer({ allowHalfOpen: true }, onConnection);
   server.maxConnections = MAX_CONNECTIONS;
+  await rm(draft, { force: true });
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        error.code === 'EADDRINUSE'
-          ? socketInUse(path)
-          : new BridgeError(`${path}: ${error.message}`, { cause: error }),
-      ),
-    );
+    server.once('error', (error) => reject(new BridgeError(`${path}: ${error.message}`, { cause: error })));
     // `listen` creates the socket before it returns, so the socket has this mode from the start.
     const mask = process.umask(0o177);
     try {
@@ -37,7 +105,9 @@ export async function listen(path: string, onConnection: (socket: Socket) => voi
       process.umask(mask);
     }
   });
-  return server;
+  const file = await lstat(draft);
+  await rename(draft, path);
+  return { server, file };
 }
 
 /** @throws {BridgeError} if the path is too long */

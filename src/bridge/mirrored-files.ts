@@ -7,10 +7,16 @@ import { Mirror } from './files/mirror.js';
 import type { WorkDir } from './files/work-dir.js';
 import { compositionFiles, profileFiles } from './migration/export.js';
 import { importProfiles } from './migration/import-records.js';
-import { filesBelow } from './migration/json-file.js';
+import { bytesOf, filesBelow } from './migration/json-file.js';
+import { PROMPT_NAME_PATTERN } from '../../contracts/prompts/compositions.js';
+import type { Profile } from '../../contracts/agents/profiles.js';
+import { parseProfile } from '../prompts/profile-file.js';
 
 /** There are no events for changes of profiles and compositions, so the bridge polls. */
 const POLL_MS = 60_000;
+const PROFILE_NAME = new RegExp(PROMPT_NAME_PATTERN);
+
+export const isProfileName = (name: string): boolean => PROFILE_NAME.test(name);
 
 interface Options {
   readonly ksi: Transport;
@@ -59,6 +65,17 @@ export class MirroredFiles {
       const profiles = imported.length === 0 ? 'No profile has changed' : `Changed profiles: ${imported.join(', ')}`;
       return `${profiles}. KSI reloads compositions and components by itself.`;
     });
+  }
+
+  /**
+   * The profile in the working folder, if a client wrote or changed the file: clients write a profile and spawn its agent at once.
+   * @throws {ProfileError}
+   */
+  async changedProfile(name: string): Promise<Profile | undefined> {
+    if (!isProfileName(name)) return undefined;
+    const path = join(this.#options.dir.profiles, `${name}.json`);
+    const text = await bytesOf(path);
+    return text === undefined || (await this.#mirror.isOwn(path)) ? undefined : parseProfile(text.toString('utf8'));
   }
 
   async #keep(): Promise<void> {

@@ -1,4 +1,3 @@
-import type { Server } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { LEGACY_SOCKET } from '../../contracts/bridge/legacy.js';
@@ -14,15 +13,17 @@ import { Counters } from './counters.js';
 import { Dispatcher } from './dispatcher.js';
 import { BridgeError } from './errors.js';
 import { MessageLog } from './files/message-log.js';
+import { removePid, writePid } from './files/pid-file.js';
 import { RunJournal } from './files/run-journal.js';
 import { SessionLog } from './files/session-log.js';
 import { makeWorkDir, workDir } from './files/work-dir.js';
 import type { BridgeContext } from './handlers/handler.js';
 import { MirroredFiles } from './mirrored-files.js';
 import { LineMemoryLimit, LineReader } from './lines.js';
-import { listen } from './listener.js';
+import { SocketListener } from './listener.js';
 import { EventFollower } from './event-follower.js';
 import { AgentDirectory } from './agent-directory.js';
+import { PatientTransport } from './patient-transport.js';
 import { Runs } from './runs.js';
 import { forwarded, strays, Upstream } from './upstream.js';
 import { systemClock, timestampOf } from '../clock.js';
@@ -33,6 +34,9 @@ const MAX_LINE_BYTES = 64 << 20;
 const MAX_UNFINISHED_BYTES = 256 << 20;
 const CLOSE_TIMEOUT_MS = 2_000;
 const STATS_EVERY_MS = 10 * 60_000;
+
+const TAKEN =
+  'another process replaced or removed the socket, and the bridge has taken it back; if an old daemon runs, end it and move its daemon.py away';
 
 export interface BridgeOptions {
   /** The cluster, and the token. Its owner owns everything that clients create. */
@@ -65,7 +69,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const upstream = upstreamOf(options, socket);
   await makeWorkDir(dir);
   claim(dir.own);
-  const ksi = new HttpTransport(options.connection, new NodePlatform());
+  const ksi = new PatientTransport(new HttpTransport(options.connection, new NodePlatform()));
   const client = new KsiApi(ksi);
   const counters = new Counters();
   const directory = new AgentDirectory(ksi);
@@ -99,24 +103,35 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     began: performance.now(),
     log,
     reread: () => keptFiles.reread(),
+    changedProfile: (name) => keptFiles.changedProfile(name),
     shutDown: () =>
       void stop().catch((error: unknown) => log.error({ err: error }, 'the bridge could not stop cleanly')),
   };
   const dispatcher = new Dispatcher(context, upstream);
   const memory = new LineMemoryLimit(MAX_UNFINISHED_BYTES);
   const links = new Set<ClientLink>();
-  const server: Server = await listen(socket, (connection) => {
-    const link = new ClientLink(connection, new LineReader(MAX_LINE_BYTES, memory), dispatcher);
-    links.add(link);
-    connection.once('close', () => links.delete(link));
+  const listener = await SocketListener.open({
+    path: socket,
+    onConnection: (connection) => {
+      const link = new ClientLink(connection, new LineReader(MAX_LINE_BYTES, memory), dispatcher);
+      links.add(link);
+      connection.once('close', () => links.delete(link));
+    },
+    onLost: (error) => {
+      if (error !== undefined)
+        return log.error({ err: error, socket }, 'the socket is gone and cannot be replaced; retrying');
+      log.error({ socket }, TAKEN);
+      void writePid(dir).catch((error: unknown) => log.error({ err: error }, 'could not write the process id'));
+    },
   });
+  await writePid(dir);
   const stats = setInterval(() => log.info({ stats: counters.line() }, 'commands served so far'), STATS_EVERY_MS);
   stats.unref();
   let ended: () => void = () => undefined;
   const whenEnded = new Promise<void>((resolve) => (ended = resolve));
   const stopAll = async (): Promise<void> => {
     clearInterval(stats);
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    const closed = listener.close();
     await agents.stop();
     await runs.stop();
     await observer.stop();
@@ -127,6 +142,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     await closed;
     clearTimeout(forced);
     await client.close();
+    await removePid(dir);
     log.info({ stats: counters.line() }, 'the bridge has stopped');
     ended();
   };

@@ -70,5 +70,6 @@ export function pauseAfter(
   return Math.max(pause, (retryAfter ?? 0) * 1_000);
 }
 
-const isRefused = ({ cause }: Error): boolean =>
+/** Whether the request was never sent, because nothing listened. */
+export const isRefused = ({ cause }: Error): boolean =>
   (cause as { cause?: { code?: unknown } } | undefined)?.cause?.code === 'ECONNREFUSED';

@@ -1,4 +1,5 @@
 import { request } from 'undici';
+import { askStats } from '../bridge/ask.js';
 import type { ClusterStatus } from '../cluster/supervisor.js';
 import { isStopped } from '../process/identity.js';
 import { findingsOf, saying, type Finding } from './finding.js';
@@ -11,6 +12,8 @@ const MANY_RESTARTS = 3;
 export async function* checkCluster({ processes, endpoints }: ClusterStatus): AsyncGenerator<Finding> {
   yield* processes.map(processFinding);
   yield* await checkApis(endpoints);
+  const runs = processes.some(({ role, state }) => role === 'bridge' && state === 'running');
+  if (runs && endpoints.bridge !== undefined) yield await checkBridge(endpoints.bridge);
 }
 
 function processFinding({
@@ -45,6 +48,17 @@ export const checkApis = ({ apis }: Pick<ClusterStatus['endpoints'], 'apis'>): P
         : failed(`${name} is ready`, fault, `See its log: ksi logs ${name}`);
     }),
   );
+
+/** Asks the socket itself: an old daemon that a client started may have replaced it. */
+async function checkBridge(socket: string): Promise<Finding> {
+  const title = 'the bridge answers at its socket';
+  try {
+    await askStats(socket);
+    return ok(title, socket);
+  } catch (error) {
+    return failed(title, saying(error), 'End an old daemon that uses this socket, and see the log: ksi logs bridge');
+  }
+}
 
 /** @returns undefined if the API is ready */
 async function readinessFault(url: string): Promise<string | undefined> {

@@ -73,6 +73,11 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
     await writeFile(join(prompts, 'compositions', 'greeting.yaml'), GREETING);
     await writeFile(join(prompts, 'components', 'hi', 'hello.md'), 'Hello {{who}}, I am {{mood}}.\n');
     await writeFile(join(prompts, 'components', 'hi', 'never.md'), 'Never.\n');
+    await writeFile(join(prompts, 'compositions', 'conversation_debate.yaml'), OLD_DEBATE);
+    await writeFile(
+      join(prompts, 'components', 'hi', 'debater.md'),
+      '{{agent_role}} {{participant_number}} of "{{topic}}". Commands: {{daemon_commands}}\n',
+    );
     cluster = await startCluster({
       KSI_BRIDGE: '1',
       KSI_CLAUDE_BIN: CLAUDE_STANDIN,
@@ -290,6 +295,31 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
     assert.match(bus, /"content":"Is it tabs\?"/, 'each bridge logs all messages');
   });
 
+  it('start a conversation of agents whose profiles they write, with compositions of the old daemon', async () => {
+    const told = Object.assign(
+      {},
+      ...(await new LegacyClient(socket, 'orchestrate.py', work, 'debate').all()),
+    ) as Record<string, LegacyAnswer>;
+    assert.equal(told['spawned']?.status, 'success', JSON.stringify(told['spawned']));
+    assert.equal(told['spawned'].result['composition_used'], 'conversation_debate');
+    assert.equal(told['spawned'].result['fallback_used'], false);
+    const agent = JSON.parse((await cluster.ksi(['agents', 'show', 'debate_2', '-o', 'json'])).stdout) as Told;
+    const { append_system_prompt: prompt, model } = agent['options'] as Told;
+    assert.equal(model, 'sonnet');
+    assert.match(String(prompt), /^debater 2 of "tabs, or spaces\?"\. Commands: none.*\n\nTake a position\.$/);
+    assert.equal(told['began']?.status, 'success');
+    // KSI's own conversations use the same composition, with these variables.
+    const variables = ['--set', 'topic=Tea?', '--set', 'agent_number=2', '--role', 'against'];
+    const own = await cluster.ksi(['agents', 'spawn', '--composition', 'conversation_debate', ...variables]);
+    assert.equal(own.code, 0, own.stderr);
+    const unknown = await askOnce(socket, 'SPAWN_AGENT', {
+      profile_name: 'greeter of guests',
+      task: 'Greet',
+      context: '{"who": "Ada"}',
+    });
+    assert.equal(unknown.result['composition_used'], 'greeting');
+  });
+
   it("see what is their token's owner's, and nothing else", async () => {
     const made = await cluster.ksi(['tokens', 'create', '--owner', 'ann', '--scope', 'spawn', 'read', 'agents']);
     const dir = join(cluster.dir, 'ann');
@@ -335,6 +365,19 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
     assert.equal((received['alive'] as LegacyAnswer).status, 'success');
     assert.equal(received['mode_of_socket'], '0o600');
     assert.equal(received['mine'], true);
+  });
+
+  it('are served again soon after one of them has started an old daemon at the socket', async () => {
+    const { pids } = JSON.parse(await readFile(join(cluster.dir, 'endpoints.json'), 'utf8')) as { pids: Told };
+    const pidFile = join(work, 'sockets', 'claude_daemon.pid');
+    assert.equal((await readFile(pidFile, 'utf8')).trim(), String(pids['bridge']));
+    const daemon = new LegacyClient('', 'old_daemon.py', socket);
+    try {
+      await daemon.until((line) => 'listening' in line);
+      while ((await askOnce(socket, 'HEALTH_CHECK', {})).result['status'] !== 'healthy') await sleep(50);
+    } finally {
+      await daemon.stop();
+    }
   });
 
   it('hear of a run that ended while the bridge was dead, and find its new socket', async () => {
@@ -424,6 +467,28 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
     }
   });
 });
+
+const OLD_DEBATE = `name: conversation_debate
+version: "1.0"
+description: "Composition for debates"
+components:
+  - name: "agent_identity"
+    source: "components/hi/debater.md"
+    vars:
+      daemon_commands: "{{daemon_commands}}"
+  - name: "conversation_context"
+    source: "components/hi/never.md"
+    condition: "{{conversation_history}}"
+required_context:
+  agent_id: "string"
+  agent_role: "string"
+  topic: "string"
+  participant_number: "integer"
+  daemon_commands: "object"
+  conversation_history: "string"
+metadata:
+  tags: ["conversation", "debate"]
+`;
 
 const GREETING = `name: greeting
 version: '2.1'

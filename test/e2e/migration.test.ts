@@ -197,6 +197,7 @@ async function writeOldFolder(home: string): Promise<void> {
   });
   await write('old/prompts/compositions/greeting.yaml', 'name: greeting\nversion: "1.0"\ndescription: Greets\nauthor: us\ncomponents:\n  - name: hi\n    source: components/hi.md\n'); // prettier-ignore
   await write('old/prompts/components/hi.md', 'Hi.\n');
+  await write('old/daemon.py', 'raise SystemExit(1)\n');
   await write('old/memory/notes.txt', 'nothing of KSI');
   await write('old/claude_logs/message_bus.jsonl', lines({ id: '1', type: 'BROADCAST' }));
   await write('old/sockets/last_session_id', WITH_TRANSCRIPT);

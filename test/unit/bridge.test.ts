@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { appendFile, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { renameSync } from 'node:fs';
+import { once } from 'node:events';
+import { appendFile, link, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -18,12 +20,19 @@ import { Mirror } from '../../src/bridge/files/mirror.js';
 import { SessionLog } from '../../src/bridge/files/session-log.js';
 import { makeWorkDir, workDir } from '../../src/bridge/files/work-dir.js';
 import { LineMemoryLimit, LineReader } from '../../src/bridge/lines.js';
-import { listen } from '../../src/bridge/listener.js';
+import { SocketListener } from '../../src/bridge/listener.js';
 import { messageOf, pushed } from '../../src/bridge/messages.js';
 import { logOfTranscript, transcriptOfLog } from '../../src/bridge/migration/transcripts.js';
+import { PatientTransport } from '../../src/bridge/patient-transport.js';
 import { forwarded, strays } from '../../src/bridge/upstream.js';
 import { createProgram } from '../../src/cli/program.js';
+import { checkCluster } from '../../src/doctor/cluster.js';
+import type { Finding } from '../../src/doctor/finding.js';
+import type { ClusterStatus } from '../../src/cluster/supervisor.js';
 import { KsiClient } from '../../src/client/client.js';
+import { KsiUnreachableError } from '../../src/client/errors.js';
+import type { Transport } from '../../src/client/transport.js';
+import { ifExists } from '../../src/if-exists.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
 
 describe('bridge: ids of agents', () => {
@@ -144,6 +153,29 @@ describe('bridge: commands for the legacy daemon', () => {
   });
 });
 
+describe('bridge: calls', () => {
+  const options = { idempotencyKey: undefined };
+  const inner = (call: (signal: AbortSignal) => Promise<unknown>): Transport =>
+    ({
+      url: 'http://ksi',
+      call: (_name: string, _request: object, { signal }: { signal: AbortSignal }) => call(signal),
+    }) as unknown as Transport;
+
+  it('fail in time if the API is frozen', async () => {
+    const frozen = inner((signal) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))); // prettier-ignore
+    await assert.rejects(new PatientTransport(frozen, 20).call('health', {}, options), KsiUnreachableError);
+  });
+
+  it('outlast a short restart of the API, and only that', async () => {
+    let tries = 0;
+    const refused = new KsiUnreachableError('http://ksi', { cause: { code: 'ECONNREFUSED' } });
+    const restarting = inner(() => ((tries += 1) < 2 ? Promise.reject(refused) : Promise.resolve('up')));
+    assert.equal(await new PatientTransport(restarting).call('health', {}), 'up');
+    const broken = inner(() => Promise.reject(new KsiUnreachableError('http://ksi', new Error('broke off'))));
+    await assert.rejects(new PatientTransport(broken).call('spawn', { prompt: 'x' }), /does not answer/);
+  });
+});
+
 describe('bridge: sockets and files', () => {
   let root: string;
   before(async () => {
@@ -153,31 +185,52 @@ describe('bridge: sockets and files', () => {
 
   it('replaces a dead socket and no other file', async () => {
     const path = join(root, 'made', 'a.sock');
-    const first = await listen(path, (socket) => socket.end());
+    const first = await open(path);
     assert.equal((await stat(path)).mode & 0o777, 0o600);
     assert.equal((await stat(join(root, 'made'))).mode & 0o777, 0o700);
-    await assert.rejects(
-      listen(path, () => undefined),
-      /listens on .* already/,
-    );
-    await new Promise((resolve) => first.close(resolve));
+    await assert.rejects(open(path), /listens on .* already/);
+    await first.close();
+    assert.equal(await ifExists(stat(path)), undefined);
     // As a killed process leaves it: a server in a child would do the same, slower.
     const dead = createServer().listen(join(root, 'dead.sock'));
     await new Promise((resolve) => dead.once('listening', resolve));
     await rename(join(root, 'dead.sock'), path);
     await new Promise((resolve) => dead.close(resolve));
-    const second = await listen(path, (socket) => socket.end());
-    await new Promise((resolve) => second.close(resolve));
+    const second = await open(path);
+    await second.close();
     await writeFile(path, 'precious');
-    await assert.rejects(
-      listen(path, () => undefined),
-      /is not a socket/,
-    );
+    await assert.rejects(open(path), /is not a socket/);
     assert.equal(await readFile(path, 'utf8'), 'precious');
-    await assert.rejects(
-      listen(join(root, 'x'.repeat(120)), () => undefined),
-      /is longer than/,
-    );
+    await assert.rejects(open(join(root, 'x'.repeat(120))), /is longer than/);
+  });
+
+  it('takes its socket back from another process, and leaves that process its own', async () => {
+    const path = join(root, 'taken.sock');
+    const lost: unknown[] = [];
+    let wake = (): void => undefined;
+    const own = await SocketListener.open({
+      path,
+      onConnection: (socket) => socket.end('bridge'),
+      onLost: (error) => {
+        lost.push(error);
+        wake();
+      },
+    });
+    const back = new Promise<void>((resolve) => (wake = resolve));
+    const daemon = createServer((socket) => socket.end('daemon')).listen(join(root, 'daemon.sock'));
+    await once(daemon, 'listening');
+    await link(join(root, 'daemon.sock'), join(root, 'replacement.sock'));
+    renameSync(join(root, 'replacement.sock'), path);
+    const { status, found } = await askDoctor(join(root, 'daemon.sock'));
+    assert.equal(status, 'failed');
+    assert.match(found, /does not speak the old daemon's protocol.* daemon$/s);
+    await back;
+    assert.deepEqual(lost, [undefined]);
+    assert.equal(await readAll(path), 'bridge');
+    renameSync(join(root, 'daemon.sock'), path);
+    await own.close();
+    assert.equal(await readAll(path), 'daemon', 'a bridge that ends removes only its own socket');
+    daemon.close();
   });
 
   it('writes each message once, even if it is killed in between', async () => {
@@ -306,3 +359,23 @@ describe('docs/migration.md: old command, new route', async () => {
       assert.ok(client[resource] !== undefined && (method === '' || typeof client[resource][method] === 'function'), `ksi.${resource}.${method}`); // prettier-ignore
   });
 });
+
+/** Opens a listener that greets nobody. */
+const open = (path: string): Promise<SocketListener> =>
+  SocketListener.open({ path, onConnection: (socket) => socket.end(), onLost: () => undefined });
+
+/** The finding of `ksi doctor` for a cluster whose bridge should listen at `bridge`. */
+async function askDoctor(bridge: string): Promise<Finding> {
+  const processes = [{ name: 'bridge', role: 'bridge', state: 'running', restarts: 0 }];
+  let last: Finding | undefined;
+  for await (const finding of checkCluster({ processes, endpoints: { apis: [], bridge } } as unknown as ClusterStatus))
+    last = finding;
+  assert.ok(last !== undefined);
+  return last;
+}
+
+async function readAll(path: string): Promise<string> {
+  let text = '';
+  for await (const part of connect(path).setEncoding('utf8')) text += String(part);
+  return text;
+}

@@ -1,6 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { UUID_PATTERN } from '../../../contracts/wire/names.js';
+import { PID_FILE } from './pid-file.js';
 import type { WorkDir } from './work-dir.js';
 
 const KINDS = ['logs', 'sessions', 'sockets'] as const;
@@ -33,12 +34,12 @@ async function sessions({ sockets: folder }: WorkDir): Promise<string> {
   return `Forgot ${count === 0 ? 'no' : 'the last'} session; KSI keeps its sessions (ksi sessions)`;
 }
 
-/** Removes all files except this bridge's socket and any other sockets. */
+/** Removes all files except sockets and this bridge's files. */
 async function sockets({ sockets: folder }: WorkDir, socket: string): Promise<string> {
   const own = dirname(socket) === folder ? basename(socket) : undefined;
   const count = await removeAll(
     folder,
-    (name) => name !== own && !name.endsWith('.sock') && name !== 'last_session_id',
+    (name) => name !== own && !name.endsWith('.sock') && name !== 'last_session_id' && name !== PID_FILE,
   );
   return `Removed ${count} socket files`;
 }

@@ -9,7 +9,7 @@ import type { WorkDir } from './work-dir.js';
 export class Mirror {
   readonly #dir: WorkDir;
   readonly #notes: string;
-  #written: Record<string, string> | undefined;
+  #written: Promise<Record<string, string>> | undefined;
 
   constructor(dir: WorkDir) {
     this.#dir = dir;
@@ -36,12 +36,10 @@ export class Mirror {
     return present !== undefined && (await this.#known())[relative(this.#dir.root, path)] === digest(present);
   }
 
-  async #known(): Promise<Record<string, string>> {
-    if (this.#written === undefined) {
-      const notes = await bytesOf(this.#notes);
-      this.#written = notes === undefined ? {} : (JSON.parse(notes.toString('utf8')) as Record<string, string>);
-    }
-    return this.#written;
+  #known(): Promise<Record<string, string>> {
+    return (this.#written ??= bytesOf(this.#notes).then((notes) =>
+      notes === undefined ? {} : (JSON.parse(notes.toString('utf8')) as Record<string, string>),
+    ));
   }
 }
 

@@ -1,4 +1,4 @@
-import type { AgentSpawned } from '../../../contracts/agents/agent-spawn.js';
+import type { AgentSpawned, AgentSpawnRequest } from '../../../contracts/agents/agent-spawn.js';
 import type { AgentView } from '../../../contracts/agents/agents.js';
 import { SUBJECT } from '../../../contracts/wire/names.js';
 import type { KsiApi } from '../../client/api.js';
@@ -6,8 +6,12 @@ import { KsiError } from '../../client/errors.js';
 import { isEvent } from '../../client/event-message.js';
 import { defined } from '../../defined.js';
 import { ksiAgentId, legacyAgentId } from '../agent-ids.js';
-import { LegacyError } from '../errors.js';
-import { given, type Handler } from './handler.js';
+import { LegacyError, unlessMissing } from '../errors.js';
+import { isRecord, parseText } from '../../json.js';
+import type { PromptContext } from '../../../contracts/prompts/compositions.js';
+import { ProfileError } from '../../prompts/profile-file.js';
+import { isProfileName } from '../mirrored-files.js';
+import { given, type BridgeContext, type Handler } from './handler.js';
 
 export const registerAgent: Handler<'REGISTER_AGENT'> = async ({ agent_id, role, capabilities = [] }, { ksi }) => {
   const id = ksiAgentId(agent_id, 'parameters.agent_id');
@@ -34,24 +38,27 @@ const toListing = ({ role, capabilities, status, created_at, session_id, connect
   });
 
 /** Spawns a managed agent. Its process id is the id of the task that its first message becomes. */
-export const spawnAgent: Handler<'SPAWN_AGENT'> = async (parameters, { ksi, client, spawned, log }) => {
-  const { profile_name: profile, task, context, agent_id, role, capabilities } = parameters;
+export const spawnAgent: Handler<'SPAWN_AGENT'> = async (parameters, bridge) => {
+  const { client, ksi, spawned, log } = bridge;
+  const { profile_name: name, task, context, agent_id, role, capabilities } = parameters;
   const id = given(agent_id);
-  const request = {
-    profile,
-    task,
-    ...defined({
-      context: given(context),
-      agent_id: id === undefined ? undefined : ksiAgentId(id, 'parameters.agent_id'),
-      role: given(role),
-      capabilities,
-    }),
-  };
   let agent;
   try {
-    agent = await ksi.call('agent_spawn', request);
+    const profile = await profileOf(name, bridge);
+    agent = await ksi.call('agent_spawn', {
+      ...profile,
+      task,
+      variables: { ...profile.variables, ...variablesOf(task, context) },
+      ...defined({
+        context: given(context),
+        agent_id: id === undefined ? undefined : ksiAgentId(id, 'parameters.agent_id'),
+        role: given(role),
+        capabilities,
+      }),
+    });
   } catch (error) {
-    if (error instanceof KsiError) throw new LegacyError('SPAWN_AGENT_FAILED', error.message, error);
+    if (error instanceof KsiError || error instanceof ProfileError)
+      throw new LegacyError('SPAWN_AGENT_FAILED', `${name}: ${error.message}`, error);
     throw error;
   }
   const process_id = (await firstTask(client, agent)) ?? agent.message_id ?? agent.agent_id;
@@ -67,6 +74,31 @@ export const spawnAgent: Handler<'SPAWN_AGENT'> = async (parameters, { ksi, clie
     },
   };
 };
+
+/** The fields of a profile that a client wrote; KSI's own profile of that name; or, if there is none, only a role that a composition may fit. */
+async function profileOf(name: string, { changedProfile, ksi }: BridgeContext): Promise<AgentSpawnRequest> {
+  const role = name.slice(0, MAX_ROLE_CHARS);
+  if (!isProfileName(name)) return { role };
+  const written = await changedProfile(name);
+  if (written === undefined)
+    return (await unlessMissing(ksi.call('profile', { name }))) === undefined ? { role } : { profile: name };
+  const { description: _description, kind: _kind, ...fields } = written;
+  return { role, ...fields };
+}
+
+const MAX_ROLE_CHARS = 64;
+const MAX_KEY_CHARS = 128;
+
+/** The variables of the agent's composition. Orchestrators send theirs as a JSON object in `context`. */
+function variablesOf(task: string, context: string | undefined): PromptContext {
+  const sent = parseText(context ?? '');
+  const named = Object.entries(isRecord(sent) ? sent : {}).filter(
+    ([key]) => key.length > 0 && key.length <= MAX_KEY_CHARS,
+  );
+  const variables: PromptContext = { topic: task.trim().split('\n', 1)[0], ...Object.fromEntries(named) };
+  const { participant_number: agent_number } = variables;
+  return agent_number === undefined ? variables : { agent_number, ...variables };
+}
 
 /** A message normally becomes a task at once. After this time, the message's id serves as process id. */
 const TASK_TIMEOUT_MS = 5_000;

@@ -1,3 +1,4 @@
+import type { Profile } from '../../../contracts/agents/profiles.js';
 import type { Logger } from 'pino';
 import type { LegacyCommand, LegacyParameters } from '../../../contracts/bridge/legacy.js';
 import type { KsiApi } from '../../client/api.js';
@@ -29,6 +30,8 @@ export interface BridgeContext {
   readonly log: Logger;
   /** Imports changes of the working folder into KSI. @returns sentences that say what was done */
   readonly reread: () => Promise<string>;
+  /** The profile of this name in the working folder, if a client wrote or changed its file. @throws {ProfileError} */
+  readonly changedProfile: (name: string) => Promise<Profile | undefined>;
   /** Ends the bridge. KSI continues. */
   readonly shutDown: () => void;
 }
