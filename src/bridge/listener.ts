@@ -15,8 +15,10 @@ const LOOK_EVERY_MS = 1_000;
 export interface ListenerOptions {
   readonly path: string;
   readonly onConnection: (socket: Socket) => void;
-  /** Called when the socket was replaced or removed. @param error why the listener could not take it back */
-  readonly onLost: (error?: unknown) => void;
+  /** Called when another process replaced or removed the socket, and the listener took it back. */
+  readonly onTakenBack: () => Promise<void>;
+  /** Called when it could not be taken back. The listener tries again. */
+  readonly onFailure: (error: unknown) => void;
 }
 
 /**
@@ -33,7 +35,9 @@ export class SocketListener {
   private constructor(options: ListenerOptions, bound: Bound) {
     this.#options = options;
     this.#bound = bound;
-    this.#timer = setInterval(() => (this.#looking = this.#looking.then(() => this.#look())), LOOK_EVERY_MS);
+    this.#timer = setInterval(() => {
+      this.#looking = this.#looking.then(() => this.#look());
+    }, LOOK_EVERY_MS);
     this.#timer.unref();
   }
 
@@ -56,16 +60,16 @@ export class SocketListener {
 
   /** Never rejects. */
   async #look(): Promise<void> {
-    const { path, onLost } = this.#options;
+    const { path, onTakenBack, onFailure } = this.#options;
     try {
       if (await isAt(path, this.#bound)) return;
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       const before = this.#bound;
       this.#bound = await bind(this.#options);
       this.#retire(before);
-      onLost();
+      await onTakenBack();
     } catch (error) {
-      onLost(error);
+      onFailure(error);
     }
   }
 

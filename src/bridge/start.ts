@@ -117,12 +117,11 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
       links.add(link);
       connection.once('close', () => links.delete(link));
     },
-    onLost: (error) => {
-      if (error !== undefined)
-        return log.error({ err: error, socket }, 'the socket is gone and cannot be replaced; retrying');
+    onTakenBack: async () => {
       log.error({ socket }, TAKEN);
-      void writePid(dir).catch((error: unknown) => log.error({ err: error }, 'could not write the process id'));
+      await writePid(dir);
     },
+    onFailure: (error) => log.error({ err: error, socket }, 'could not take the socket back; retrying'),
   });
   await writePid(dir);
   const stats = setInterval(() => log.info({ stats: counters.line() }, 'commands served so far'), STATS_EVERY_MS);
