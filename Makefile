@@ -12,12 +12,15 @@ export KSI_NATS_SERVERS := $(or $(NATS),$(KSI_NATS_SERVERS))
 export KSI_CONCURRENCY := $(or $(CONCURRENCY),$(KSI_CONCURRENCY))
 export KSI_BRIDGE := $(or $(BRIDGE),$(KSI_BRIDGE))
 
-KSI := node dist/src/cli/main.js
+CLI := dist/src/cli/main.js
+KSI := node $(CLI)
+# Says every ten seconds that a long step goes on.
+heartbeat = (trap 'kill $$!; exit' TERM; while :; do sleep 10 & wait $$!; echo "  $(1), $$SECONDS s so far" >&2; done) & beat=$$!; trap 'kill $$beat' EXIT;
 SOURCES := $(shell find contracts src workers test docs/examples -name "*.ts" 2>/dev/null) $(shell find src/prompts/library -type f 2>/dev/null) package.json tsconfig.json
 INSTALLED := node_modules/.package-lock.json
 BUILT := dist/.built
 
-.PHONY: help node install build up down status logs demo test bench chaos soak interop audit lint format
+.PHONY: help node install build usable FORCE up restart down status logs demo test bench chaos soak interop audit lint format
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -30,28 +33,38 @@ node:
 
 install: node $(INSTALLED) ## Install what package-lock.json says
 
-$(INSTALLED): package-lock.json | node
-	@echo 'npm ci' >&2
-	@npm ci --no-audit --no-fund --loglevel=error >&2
+# An installation without the compiler, as NODE_ENV=production or omit=dev makes it, is repaired.
+$(INSTALLED): package-lock.json $(if $(wildcard node_modules/typescript/bin/tsc),,FORCE) | node
+	@echo 'Installing the packages (npm ci). The first time this takes a minute or more.' >&2
+	@$(call heartbeat,still installing) npm ci --include=dev --include=optional --no-audit --no-fund --loglevel=error >&2
 	@touch $@
+
+FORCE:
 
 build: install $(BUILT) ## Compile into dist/
 
 $(BUILT): $(INSTALLED) $(SOURCES)
-	@echo 'npm run build' >&2
-	@npm run --silent build >&2
+	@echo 'Compiling into dist/ (npm run build)' >&2
+	@$(call heartbeat,still compiling) npm run --silent build >&2
 	@touch $@
+
+# Commands that use a running cluster need its code, and leave it as it is.
+usable: node
+	@[ -e $(CLI) ] || $(MAKE) build
 
 up: build ## Start nats-server, APIs and workers; returns when they are ready
 	@$(KSI) up
 
-down: build ## Stop them in order
+restart: build ## Restart APIs and workers one after the other: new code, new settings
+	@$(KSI) restart
+
+down: usable ## Stop them in order
 	@$(KSI) down
 
-status: build ## Show the processes
+status: usable ## Show the processes
 	@$(KSI) status
 
-logs: build ## Follow the processes' logs
+logs: usable ## Follow the processes' logs
 	@$(KSI) logs -f
 
 demo: build ## The same cluster with a stand-in for the Messages API: no key, no cost, no model

@@ -306,7 +306,7 @@ export const TASK_ERRORS = {
   claude_no_credentials: {
     retryable: false,
     title: 'Claude has no credentials',
-    next: 'Set ANTHROPIC_API_KEY for the worker, or CLAUDE_CONFIG_DIR to a logged-in Claude configuration, then run `make up` again. `make demo` needs neither.',
+    next: 'Set ANTHROPIC_API_KEY for the worker, or CLAUDE_CONFIG_DIR to a logged-in Claude configuration, then run `make restart`. `make demo` needs neither.',
   },
   claude_auth_failed: {
     retryable: false,

@@ -3,6 +3,7 @@ import { chmod, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
+import { isRecord } from '../json.js';
 import { lockHolder } from '../process/folder-lock.js';
 import { folderId } from '../process/folder-id.js';
 import { isStopped } from '../process/identity.js';
@@ -18,6 +19,8 @@ export type ControlRequest =
   | { readonly op: 'scale'; readonly workers: number }
   /** Restarts a bridge that was shut down, and waits until it listens. */
   | { readonly op: 'bridge' }
+  /** Restarts the processes one after the other with the settings of `env`. */
+  | { readonly op: 'restart'; readonly env: Readonly<Record<string, string | undefined>> }
   /** Waits until every process except the supervisor has ended. */
   | { readonly op: 'down' };
 
@@ -79,7 +82,7 @@ async function answer(socket: Socket, line: string, dir: string, handler: Contro
 }
 
 function parseRequest(line: string, dir: string): ControlRequest {
-  const value = JSON.parse(line) as { op?: unknown; workers?: unknown; folder?: unknown };
+  const value = JSON.parse(line) as { op?: unknown; workers?: unknown; env?: unknown; folder?: unknown };
   // A copy of the folder that consists of hard links has the same socket.
   if (value.folder !== folderId(dir)) throw notRunning();
   switch (value.op) {
@@ -91,6 +94,10 @@ function parseRequest(line: string, dir: string): ControlRequest {
     case 'scale':
       if (Number.isSafeInteger(value.workers) && Number(value.workers) >= 0)
         return { op: 'scale', workers: Number(value.workers) };
+      break;
+    case 'restart':
+      if (isRecord(value.env) && Object.values(value.env).every((each) => typeof each === 'string'))
+        return { op: 'restart', env: value.env as Record<string, string> };
       break;
     default:
   }

@@ -1,9 +1,9 @@
 import { askSupervisor } from './control.js';
 import { ClusterError } from './errors.js';
 import { lockHolder } from '../process/folder-lock.js';
+import { isAlive } from '../process/identity.js';
 import { terminateProcess, signal } from '../process/terminate.js';
-import { identify } from '../process/identity.js';
-import { endLeftovers } from './leftovers.js';
+import { endLeftovers, leftovers } from './leftovers.js';
 import { clusterPaths } from './paths.js';
 
 /** For a supervisor that has already stopped its processes. */
@@ -17,25 +17,24 @@ const STOP_GRACE_MS = 300_000;
  */
 export async function down(dir: string, progress: (text: string) => void): Promise<boolean> {
   const paths = clusterPaths(dir);
-  let ran = false;
+  const supervisor = lockHolder(paths.claim);
   // A suspended supervisor (SIGSTOP, Ctrl-Z) accepts connections but does not answer.
-  const maybeSuspended = lockHolder(paths.claim);
-  if (maybeSuspended !== undefined) signal(maybeSuspended.pid, 'SIGCONT');
+  if (supervisor !== undefined) signal(supervisor.pid, 'SIGCONT');
+  let asked = false;
   try {
-    const { pid } = await askSupervisor(paths.socket, { op: 'status' });
-    const supervisor = identify(pid);
     await askSupervisor(paths.socket, { op: 'down' }, { progress });
-    ran = true;
-    if (supervisor !== undefined) await terminateProcess(supervisor, SUPERVISOR_GRACE_MS);
+    asked = true;
   } catch (error) {
     if (!(error instanceof ClusterError) || !['not_running', 'not_answering'].includes(error.code)) throw error;
   }
-  // A supervisor without its socket would restart the processes that we end.
-  const holder = lockHolder(paths.claim);
-  if (holder !== undefined) {
-    progress(`stopping the supervisor (${holder.pid}), which does not answer at ${paths.socket}`);
-    await terminateProcess(holder, STOP_GRACE_MS);
+  if (supervisor !== undefined && isAlive(supervisor)) {
+    // A supervisor without its socket would restart the processes that we end.
+    if (!asked) progress(`stopping the supervisor (${supervisor.pid}), which does not answer at ${paths.socket}`);
+    await terminateProcess(supervisor, asked ? SUPERVISOR_GRACE_MS : STOP_GRACE_MS);
   }
-  const left = await endLeftovers(paths, progress);
-  return ran || holder !== undefined || left.length > 0;
+  const left = await leftovers(paths);
+  // Since the supervisor ended, another `up` may have started the cluster again. The processes are then not left over.
+  const startedAgain = lockHolder(paths.claim) !== undefined;
+  if (!startedAgain) await endLeftovers(left, progress);
+  return asked || supervisor !== undefined || left.length > 0;
 }

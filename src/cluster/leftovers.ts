@@ -51,13 +51,11 @@ function recordOf(pid: number): RecordedProcess[] {
   return [{ ...identity, name: name?.slice('KSI_PROCESS='.length) ?? 'a process' }];
 }
 
-/** Ends the processes that a killed supervisor left. @returns their names */
-export async function endLeftovers(paths: ClusterPaths, progress: (text: string) => void): Promise<string[]> {
-  const left = await leftovers(paths);
+/** Ends processes that a killed supervisor left. */
+export async function endLeftovers(left: readonly RecordedProcess[], progress: (text: string) => void): Promise<void> {
   for (const names of ORDER) {
     const ending = left.filter(({ name }) => names.test(name));
     for (const { name, pid } of ending) progress(`ending ${name} (${pid}), whose supervisor is gone`);
     await Promise.all(ending.map((process) => terminateProcess(process, GRACE_MS)));
   }
-  return left.map(({ name }) => name);
 }

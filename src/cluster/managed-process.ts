@@ -33,7 +33,7 @@ const LOG_MAX_BYTES = 64 * 1024 * 1024;
 
 /** Runs a process, and restarts it with backoff whenever it ends by itself. */
 export class ManagedProcess {
-  readonly spec: ProcessSpec;
+  #spec: ProcessSpec;
   readonly #logFile: string;
   readonly #log: Logger;
   readonly #onChange: () => void;
@@ -45,6 +45,9 @@ export class ManagedProcess {
   #restarts = 0;
   #lastEnd: string | undefined;
   #running: Promise<void> | undefined;
+  /** Set while a restart is asked for. Called when the process has started again, or was stopped instead. */
+  #restarted: (() => void) | undefined;
+  #pause = new AbortController();
 
   /**
    * @param options.longestPauseMs the limit of the backoff; called at each end
@@ -57,11 +60,15 @@ export class ManagedProcess {
     longestPauseMs: () => number;
     onChange: () => void;
   }) {
-    this.spec = options.spec;
+    this.#spec = options.spec;
     this.#logFile = options.logFile;
     this.#log = options.log.child({ process: options.spec.name });
     this.#onChange = options.onChange;
     this.#longestPauseMs = options.longestPauseMs;
+  }
+
+  get spec(): ProcessSpec {
+    return this.#spec;
   }
 
   get restarts(): number {
@@ -91,13 +98,21 @@ export class ManagedProcess {
     await this.#running;
   }
 
-  /** Ends the process like `stop`, but lets it start again. */
-  restart(): void {
+  /** Ends the process like `stop`, and starts it again at once, as `spec` says. Resolves when it has started again, or was stopped instead. */
+  async restart(spec: ProcessSpec = this.#spec): Promise<void> {
+    if (this.#stopping.signal.aborted || this.#running === undefined) return;
+    const { graceMs } = this.#spec;
+    this.#spec = spec;
+    const restarted = new Promise<void>((resolve) => {
+      this.#restarted = resolve;
+    });
+    this.#pause.abort();
     const child = this.#child;
-    if (child === undefined) return;
-    child.kill('SIGTERM');
-    const timer = setTimeout(() => this.#kill(child), this.spec.graceMs);
-    child.once('exit', () => clearTimeout(timer));
+    child?.kill('SIGTERM');
+    const timer = setTimeout(() => child !== undefined && this.#kill(child, graceMs), graceMs);
+    child?.once('exit', () => clearTimeout(timer));
+    await Promise.race([restarted, this.#running]);
+    clearTimeout(timer);
   }
 
   status(): ProcessStatus {
@@ -141,11 +156,18 @@ export class ManagedProcess {
         this.#onChange();
         return;
       }
+      if (this.#restarted !== undefined) {
+        pause = 0;
+        this.#log.info({ end }, 'ended; starting it again as asked');
+        continue;
+      }
       pause = restartPause(pause, ranMs, this.#longestPauseMs());
       this.#restarts += 1;
       this.#log.warn({ end, ran_ms: Math.round(ranMs), pause_ms: pause, log: this.#logFile }, 'ended; restarting');
       this.#onChange();
-      await sleep(pause, undefined, { signal }).catch(() => undefined);
+      this.#pause = new AbortController();
+      const woken = AbortSignal.any([signal, this.#pause.signal]);
+      await sleep(pause, undefined, { signal: woken }).catch(() => undefined);
     }
   }
 
@@ -171,6 +193,8 @@ export class ManagedProcess {
     this.#child = child;
     this.#identity = child.pid === undefined ? undefined : identify(child.pid);
     this.#log.info({ pid: child.pid }, 'started');
+    this.#restarted?.();
+    this.#restarted = undefined;
     this.#onChange();
     await this.#untilEnd(child);
     this.#child = undefined;
@@ -184,7 +208,7 @@ export class ManagedProcess {
     let timer: NodeJS.Timeout | undefined;
     const end = (): void => {
       child.kill('SIGTERM');
-      timer = setTimeout(() => this.#kill(child), this.spec.graceMs);
+      timer = setTimeout(() => this.#kill(child, this.spec.graceMs), this.spec.graceMs);
     };
     signal.addEventListener('abort', end, { once: true });
     // A stop may have come during the spawn.
@@ -194,9 +218,9 @@ export class ManagedProcess {
     clearTimeout(timer);
   }
 
-  #kill(child: ChildProcess): void {
+  #kill(child: ChildProcess, graceMs: number): void {
     if (child.pid === undefined) return;
-    this.#log.warn({ grace_ms: this.spec.graceMs }, 'did not end within its grace period; killing it');
+    this.#log.warn({ grace_ms: graceMs }, 'did not end within its grace period; killing it');
     killGroup(child.pid);
   }
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { listOf } from '../config/load.js';
 import type { Config } from '../../contracts/config/config.js';
@@ -158,6 +159,15 @@ export const SIGN_INS = [
   'CLAUDE_CODE_USE_VERTEX',
 ] as const;
 
+/** Variables of the environment that sign Claude in, each with a fingerprint of its value. */
+export const claudeCredentials = (env: Plan['env'], config: Config): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    [...SIGN_INS, ...listOf(config.KSI_CLAUDE_ENV)].flatMap((name) => {
+      const value = env[name] ?? '';
+      return value === '' ? [] : [[name, createHash('sha256').update(value).digest('hex').slice(0, 12)]];
+    }),
+  );
+
 /** Whether the environment signs Claude in. */
 export const hasClaudeCredentials = (env: Plan['env'], config: Config): boolean =>
-  [...SIGN_INS, ...listOf(config.KSI_CLAUDE_ENV)].some((name) => (env[name] ?? '') !== '');
+  Object.keys(claudeCredentials(env, config)).length > 0;

@@ -5,7 +5,7 @@ import { identify } from '../process/identity.js';
 import { startProcess } from '../process/process-service.js';
 import { ControlServer, type ControlRequest } from './control.js';
 import { ClusterError, sentError } from './errors.js';
-import { endLeftovers } from './leftovers.js';
+import { endLeftovers, leftovers } from './leftovers.js';
 import { clusterPaths } from './paths.js';
 import { builtEntries, prepare } from './prepare.js';
 import { makeFolders } from './secrets.js';
@@ -34,7 +34,7 @@ async function main(): Promise<void> {
     log.info(text);
     tell({ progress: text });
   };
-  await endLeftovers(paths, progress);
+  await endLeftovers(await leftovers(paths), progress);
   const plan = await prepare({
     config,
     env: process.env,
@@ -90,6 +90,9 @@ async function answer(
       break;
     case 'bridge':
       await supervisor.bridge(progress);
+      break;
+    case 'restart':
+      await supervisor.restart(request.env, progress);
       break;
     case 'down':
       await supervisor.stop(progress);

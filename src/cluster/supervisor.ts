@@ -7,14 +7,15 @@ import { endOfFile } from '../process/file-end.js';
 import { folderId } from '../process/folder-id.js';
 import { brokerSpecs, monitorUrl, serverName } from './broker.js';
 import { watchBroker } from './broker-watch.js';
-import { apiUrls, writeJson, type Endpoints } from './endpoints.js';
+import { writeJson, type Endpoints } from './endpoints.js';
+import { untilDrained } from './drain.js';
 import { ClusterError } from './errors.js';
 import { membership, recordProcesses, type RecordedProcess } from './leftovers.js';
 import { ManagedProcess, type ProcessStatus } from './managed-process.js';
 import {
-  apiPort,
   apiSpec,
   bridgeSpec,
+  claudeCredentials,
   standinSpec,
   workerSpec,
   type Plan,
@@ -22,6 +23,7 @@ import {
   type Role,
 } from './plan.js';
 import { endpointsOf } from './plan-endpoints.js';
+import { changedPlan, specAgain } from './restart.js';
 import { untilListening, untilReady } from './readiness.js';
 import { ensureWorkerSeed } from './secrets.js';
 
@@ -33,6 +35,8 @@ export interface ClusterStatus {
   readonly endpoints: Endpoints;
   readonly config: Config;
   readonly demo: boolean;
+  /** The variables that sign Claude in, each with a fingerprint of its value. Empty in a demo. */
+  readonly claude_credentials: Readonly<Record<string, string>>;
 }
 
 /** For the whole start. */
@@ -49,7 +53,7 @@ const STOP_ORDER: readonly Role[] = ['bridge', 'worker', 'api', 'standin', 'brok
 
 /** Runs the processes of one cluster: broker, stand-in, APIs, workers and the bridge. */
 export class Supervisor {
-  readonly #plan: Plan;
+  #plan: Plan;
   readonly #folderId: string;
   readonly #log: Logger;
   readonly #disk: DiskSpace;
@@ -101,6 +105,17 @@ export class Supervisor {
     return this.#scaling;
   }
 
+  /**
+   * Restarts APIs, workers and the bridge one after the other, with the settings that `env` changes. The broker keeps running. Stops at the first
+   * process that does not become ready.
+   * @throws {ConfigError | ClusterError} `needs_restart` if a setting can change only while the cluster is stopped
+   */
+  restart(env: Plan['env'], progress: (text: string) => void): Promise<void> {
+    const restarted = this.#scaling.then(() => this.#restart(env, progress));
+    this.#scaling = restarted.catch(() => undefined);
+    return restarted;
+  }
+
   /** Makes each nats-server reopen its log file. KSI's own processes notice by themselves that theirs was renamed. */
   reopenBrokerLogs(): void {
     for (const { spec, identity } of this.#processes)
@@ -108,14 +123,17 @@ export class Supervisor {
   }
 
   status(): ClusterStatus {
+    const { config, env, standinPort } = this.#plan;
+    const demo = standinPort !== undefined;
     return {
       state: this.#state,
       pid: process.pid,
       uptime_s: Math.floor((performance.now() - this.#startedAt) / 1000),
       processes: this.#processes.map((managed) => managed.status()),
       endpoints: this.#endpoints(),
-      config: this.#plan.config,
-      demo: this.#plan.standinPort !== undefined,
+      config,
+      demo,
+      claude_credentials: demo ? {} : claudeCredentials(env, config),
     };
   }
 
@@ -145,9 +163,8 @@ export class Supervisor {
     const started = range(1, apis).map((n) => this.#run(apiSpec(plan, n)));
     for (const n of range(1, workers)) await this.#runWorker(n);
     for (const [index, api] of started.entries()) {
-      const { url } = apiUrls(plan.config.KSI_HOST, apiPort(plan, index + 1), plan.config.KSI_TLS_CERT !== undefined);
-      progress(`waiting for ${url}/readyz`);
-      await this.#untilReady(api, `${url}/readyz`, signal, progress);
+      progress(`waiting for ${this.#endpoints().apis[index]?.url ?? ''}/readyz`);
+      await this.#untilApiReady(api, signal, progress);
     }
     await this.#startBridge(signal, progress);
   }
@@ -156,6 +173,10 @@ export class Supervisor {
   async #startBroker(signal: AbortSignal, progress: (text: string) => void): Promise<void> {
     const specs = brokerSpecs(this.#plan);
     if (specs.length === 0) return;
+    for (const [index, { port }] of (this.#plan.broker?.servers ?? []).entries()) {
+      const wanted = this.#plan.config.KSI_NATS_PORT + index;
+      if (port !== wanted) progress(`port ${wanted} is taken: ${serverName(index)} uses ${port} (KSI_NATS_PORT)`);
+    }
     progress(`starting nats-server on ${specs.map(({ address = '' }) => address).join(', ')}`);
     const started = specs.map((spec) => this.#run(spec));
     const monitors = (this.#plan.broker?.servers ?? []).map(monitorUrl);
@@ -174,6 +195,30 @@ export class Supervisor {
     return watchBroker(watched, this.#log, this.#aborted.signal);
   }
 
+  async #restart(env: Plan['env'], progress: (text: string) => void): Promise<void> {
+    if (this.#state !== 'ready')
+      throw new ClusterError('not_ready', 'Cannot restart the processes before the cluster is ready. Try again.');
+    const { KSI_DRAIN_S: drainS } = this.#plan.config;
+    this.#plan = changedPlan(this.#plan, env);
+    const { KSI_WORKERS: workers } = this.#plan.config;
+    if ((env['KSI_WORKERS'] ?? '') !== '') await this.#scale(workers, progress);
+    const restarting = this.#processes.flatMap((managed) => {
+      const spec = specAgain(this.#plan, managed.spec);
+      return spec === undefined || managed.status().state === 'stopped' ? [] : [{ managed, spec }];
+    });
+    for (const [index, { managed, spec }] of restarting.entries()) {
+      const drain = spec.role === 'worker' ? drainNote(drainS) : '';
+      progress(`restarting ${spec.name} (${index + 1} of ${restarting.length})${drain}`);
+      const restarted = managed.restart(this.#completed(spec));
+      await (spec.role === 'worker' ? this.#drained([managed], restarted, progress, drainS) : restarted);
+      const signal = AbortSignal.any([AbortSignal.timeout(READY_WITHIN_MS), this.#aborted.signal]);
+      if (spec.role === 'api') await this.#untilApiReady(managed, signal, progress);
+      if (spec.role === 'bridge') await this.#untilBridge(managed, signal);
+      if (this.#aborted.signal.aborted) throw new ClusterError('interrupted', 'The restart was interrupted.');
+    }
+    this.#record();
+  }
+
   async #restartBridge(progress: (text: string) => void): Promise<void> {
     const ended = this.#processes.find(({ spec }) => spec.role === 'bridge');
     if (this.#state !== 'ready' || ended?.status().state !== 'stopped') return;
@@ -188,9 +233,19 @@ export class Supervisor {
     const bridge = this.#run(spec);
     const { address = '' } = spec;
     progress(`waiting for the bridge at ${address}`);
+    await this.#untilBridge(bridge, signal);
+  }
+
+  async #untilBridge(bridge: ManagedProcess, signal: AbortSignal): Promise<void> {
+    const { address = '' } = bridge.spec;
     if (await untilListening(address, signal)) return;
     if (this.#aborted.signal.aborted) throw new ClusterError('interrupted', 'The start was interrupted.');
     throw new ClusterError('not_ready', `The bridge does not listen at ${address}.\n${await logOf(bridge)}`);
+  }
+
+  #untilApiReady(api: ManagedProcess, signal: AbortSignal, progress: (text: string) => void): Promise<void> {
+    const url = this.#endpoints().apis.find(({ name }) => name === api.spec.name)?.url ?? '';
+    return this.#untilReady(api, `${url}/readyz`, signal, progress);
   }
 
   async #untilReady(
@@ -214,10 +269,7 @@ export class Supervisor {
 
   #run(spec: ProcessSpec): ManagedProcess {
     const managed = new ManagedProcess({
-      spec: {
-        ...spec,
-        env: { ...spec.env, ...membership(this.#folderId, spec.name), KSI_LOG_FILE: this.#plan.paths.log(spec.name) },
-      },
+      spec: this.#completed(spec),
       logFile: this.#plan.paths.log(spec.name),
       log: this.#log,
       longestPauseMs: () => this.#longestPauseMs(),
@@ -226,6 +278,11 @@ export class Supervisor {
     this.#processes.push(managed);
     managed.start();
     return managed;
+  }
+
+  #completed(spec: ProcessSpec): ProcessSpec {
+    const own = { ...membership(this.#folderId, spec.name), KSI_LOG_FILE: this.#plan.paths.log(spec.name) };
+    return { ...spec, env: { ...spec.env, ...own } };
   }
 
   /** Processes that ended because of a full disk restart soon after there is space. */
@@ -255,8 +312,9 @@ export class Supervisor {
       const ending = this.#processes.filter((managed) => managed.spec.role === role);
       if (ending.length === 0) continue;
       const names = ending.map(({ spec }) => spec.name).join(', ');
-      progress(`stopping ${names}${role === 'worker' ? this.#drainNote() : ''}`);
-      await Promise.all(ending.map((managed) => managed.stop()));
+      progress(`stopping ${names}${role === 'worker' ? drainNote(this.#plan.config.KSI_DRAIN_S) : ''}`);
+      const stopped = Promise.all(ending.map((managed) => managed.stop()));
+      await (role === 'worker' ? this.#drained(ending, stopped, progress) : stopped);
     }
     this.#record();
     await rm(this.#plan.paths.endpoints, { force: true });
@@ -278,14 +336,22 @@ export class Supervisor {
     }
     const kept = new Set(range(1, workers).map((n) => `worker-${n}`));
     const surplus = present.filter(({ spec }) => !kept.has(spec.name));
-    for (const { spec } of surplus) progress(`stopping ${spec.name}${this.#drainNote()}`);
-    await Promise.all(surplus.map((managed) => managed.stop()));
+    for (const { spec } of surplus) progress(`stopping ${spec.name}${drainNote(this.#plan.config.KSI_DRAIN_S)}`);
+    await this.#drained(surplus, Promise.all(surplus.map((managed) => managed.stop())), progress);
     for (const managed of surplus) this.#processes.splice(this.#processes.indexOf(managed), 1);
     this.#record();
   }
 
-  #drainNote(): string {
-    return `; running tasks may finish for up to ${this.#plan.config.KSI_DRAIN_S} s`;
+  /** Waits until `workers` have stopped, and tells what they wait for. */
+  #drained(
+    workers: readonly ManagedProcess[],
+    stopped: Promise<unknown>,
+    progress: (text: string) => void,
+    drainS = this.#plan.config.KSI_DRAIN_S,
+  ): Promise<void> {
+    const { url, token_file } = this.#endpoints();
+    const pids = workers.flatMap(({ identity }) => identity?.pid ?? []);
+    return untilDrained(stopped, { pids, url, token_file, drainS }, progress);
   }
 
   #record(): void {
@@ -318,6 +384,8 @@ const range = (from: number, to: number): number[] =>
   Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index);
 
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+
+const drainNote = (seconds: number): string => `; running tasks may finish for up to ${seconds} s`;
 
 /** The end of the process's log, for an error message. */
 async function logOf(managed: ManagedProcess): Promise<string> {

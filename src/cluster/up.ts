@@ -14,6 +14,8 @@ import { resolveBubblewrap } from './bubblewrap.js';
 import { resolveNatsServer } from './nats-server/resolve.js';
 import { clusterPaths, type ClusterPaths } from './paths.js';
 import { makeFolders } from './secrets.js';
+import { claudeCredentials } from './plan.js';
+import { needsStop } from './restart.js';
 import type { StartMessage } from './start-message.js';
 import type { ClusterStatus } from './supervisor.js';
 
@@ -90,7 +92,7 @@ async function concurrentCluster(paths: ClusterPaths, options: UpOptions): Promi
   }
 }
 
-/** Variables that may differ from those of the running cluster. Only the number of workers can change while it runs. */
+/** Variables that may differ from those of the running cluster. Only the number of workers changes without a restart. */
 const NOT_COMPARED = new Set(['KSI_DIR', 'KSI_NATS_SERVER', 'KSI_WORKERS', 'KSI_LOG_LEVEL']);
 
 async function adapt(
@@ -100,24 +102,37 @@ async function adapt(
   options: UpOptions,
 ): Promise<ClusterStatus> {
   const isSet = (name: string): boolean => (options.env[name] ?? '') !== '';
-  const differences = Object.entries(config).flatMap(([name, value]) => {
+  const settings = Object.entries(config).flatMap(([name, value]) => {
     const now = running.config[name as keyof Config];
     return !isSet(name) || NOT_COMPARED.has(name) || now === value
       ? []
-      : [`${name}=${String(value)} (now ${String(now)})`];
+      : [{ name, change: `${name}=${String(value)} (now ${String(now)})` }];
   });
+  const differences = [...settings.map(({ change }) => change), ...newCredentials(running, config, options)];
   if (options.demo && !running.demo) differences.push('a demo');
-  if (differences.length > 0)
+  if (differences.length > 0) {
+    const stop = (options.demo && !running.demo) || settings.some(({ name }) => needsStop(name));
     throw new ClusterError(
       'needs_restart',
-      `A running cluster cannot change to ${differences.join(', ')}. Run \`make down\`, then \`make up\`.`,
+      `The cluster is up already, with other settings. To change to ${differences.join(', ')}, ${stop ? 'run `make down`, then `make up`' : 'run `make restart`, which restarts its processes one after the other'}.`,
     );
+  }
   const bridge = running.processes.find(({ role }) => role === 'bridge');
   if (config.KSI_BRIDGE === 1 && bridge?.state === 'stopped')
     await askSupervisor(paths.socket, { op: 'bridge' }, options);
   const workers = running.processes.filter(({ role }) => role === 'worker').length;
   const wanted = isSet('KSI_WORKERS') ? config.KSI_WORKERS : workers;
   return wanted === workers ? running : askSupervisor(paths.socket, { op: 'scale', workers: wanted }, options);
+}
+
+/** Credentials of Claude in the environment that the running cluster lacks or has with another value. */
+function newCredentials(running: ClusterStatus, config: Config, { env }: UpOptions): string[] {
+  if (running.demo) return [];
+  return Object.entries(claudeCredentials(env, config)).flatMap(([name, fingerprint]) => {
+    const now = running.claude_credentials[name];
+    if (now === fingerprint) return [];
+    return [`${name} (now ${now === undefined ? 'not set' : 'another value'})`];
+  });
 }
 
 /** Starts the supervisor and waits until the cluster is ready. @returns undefined if another supervisor runs the cluster */

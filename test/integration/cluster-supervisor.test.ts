@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { appendFile, cp, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { pino } from 'pino';
 import { askSupervisor, ControlServer } from '../../src/cluster/control.js';
+import { untilDrained } from '../../src/cluster/drain.js';
 import type { Endpoints } from '../../src/cluster/endpoints.js';
-import { endLeftovers, leftovers } from '../../src/cluster/leftovers.js';
+import { leftovers } from '../../src/cluster/leftovers.js';
 import { followLogs, loggedProcesses } from '../../src/cluster/logs.js';
 import { ManagedProcess } from '../../src/cluster/managed-process.js';
 import { clusterPaths } from '../../src/cluster/paths.js';
@@ -90,10 +94,11 @@ describe('the supervisor', () => {
       KSI_DIR: dir,
       KSI_PORT: String(await freePort(4)),
       KSI_DRAIN_S: '1',
+      KSI_NATS_PORT: String(await freePort()),
       ...env,
     };
     return prepare({
-      config: readConfig({ KSI_NATS_PORT: String(await freePort()), ...all }),
+      config: readConfig(all),
       env: all,
       entries: entries(over),
       natsServer: await natsServerPath(),
@@ -166,7 +171,7 @@ describe('the supervisor', () => {
     });
   });
 
-  it('scales workers up and down', async () => {
+  it('scales workers up and down, and restarts the processes one after the other', async () => {
     const supervisor = await started(await planned());
     const workers = (): string[] =>
       supervisor.status().processes.flatMap(({ role, name }) => (role === 'worker' ? [name] : []));
@@ -174,6 +179,55 @@ describe('the supervisor', () => {
     assert.deepEqual(workers(), ['worker-1', 'worker-2', 'worker-3']);
     await supervisor.scale(1, quiet);
     assert.deepEqual(workers(), ['worker-1']);
+
+    // A rolling restart: new processes with the new settings, the same broker.
+    const pids = (): Record<string, number | undefined> =>
+      Object.fromEntries(supervisor.status().processes.map(({ name, pid }) => [name, pid]));
+    const before = pids();
+    const said: string[] = [];
+    await supervisor.restart({ KSI_CONCURRENCY: '9', KSI_WORKERS: '', ANTHROPIC_API_KEY: 'a key' }, (text) =>
+      said.push(text.split(';')[0] ?? ''),
+    );
+    assert.deepEqual(said, ['restarting api-1 (1 of 2)', 'restarting worker-1 (2 of 2)']);
+    const now = pids();
+    assert.equal(now['nats-1'], before['nats-1']);
+    assert.notEqual(now['api-1'], before['api-1']);
+    assert.notEqual(now['worker-1'], before['worker-1']);
+    const { config, processes, claude_credentials: credentials } = supervisor.status();
+    assert.equal(config.KSI_CONCURRENCY, 9);
+    assert.deepEqual(Object.keys(credentials), ['ANTHROPIC_API_KEY']);
+    assert.ok(processes.every(({ state, restarts }) => state === 'running' && restarts === 0));
+    const elsewhere = { KSI_PORT: String(config.KSI_PORT + 1) };
+    await assert.rejects(supervisor.restart(elsewhere, quiet), { code: 'needs_restart', message: /make down/ });
+  });
+
+  it('tells which tasks a stopping worker waits for, and for how long at most', async () => {
+    const said: string[] = [];
+    let stop = (): void => undefined;
+    const stopped = new Promise<void>((resolve) => {
+      stop = resolve;
+    });
+    const api = createServer((_, response) => {
+      const items = [
+        { pid: 1, running: 2 },
+        { pid: 2, running: 5 },
+      ];
+      response.setHeader('content-type', 'application/json').end(JSON.stringify({ items, next_cursor: null }));
+    });
+    await once(api.listen(0, '127.0.0.1'), 'listening');
+    stops.push(async () => void api.close());
+    const { port } = api.address() as AddressInfo;
+    const tokenFile = join(root, 'drain-token');
+    await writeFile(tokenFile, 't'.repeat(32));
+    await untilDrained(
+      stopped,
+      { pids: [1], url: `http://127.0.0.1:${port}`, token_file: tokenFile, drainS: 30, firstMs: 1 },
+      (text) => {
+        said.push(text);
+        stop();
+      },
+    );
+    assert.match(said[0] ?? '', /^waiting for 2 running tasks to finish; at most (30|29) s left$/);
   });
 
   it('gives up on a start whose API does not stay up, shows its log, and leaves nothing', async () => {
@@ -236,7 +290,7 @@ describe('the supervisor', () => {
     // They are none of a copy's, though it has the same record.
     const copy = clusterPaths(join(root, 'copy'));
     await cp(dir, copy.dir, { recursive: true, filter: (file) => !file.endsWith('.sock') });
-    assert.deepEqual(await endLeftovers(copy, quiet), []);
+    assert.deepEqual(await leftovers(copy), []);
     assert.ok(left.every(isAlive));
   });
 

@@ -86,7 +86,10 @@ describe('ksi up', () => {
     );
     const refused = await cluster.ksi(['up'], { env: { KSI_CONCURRENCY: '9' } });
     assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /KSI_CONCURRENCY=9.*make down/);
+    assert.match(refused.stderr, /KSI_CONCURRENCY=9.*make restart/);
+    const signedIn = await cluster.ksi(['up'], { env: { ANTHROPIC_AUTH_TOKEN: 'another' } });
+    assert.equal(signedIn.code, 1);
+    assert.match(signedIn.stderr, /ANTHROPIC_AUTH_TOKEN \(now not set\).*make restart/);
 
     assert.equal((await cluster.ksi(['down'])).code, 0);
     for (const pid of Object.values(pids)) assert.equal(identify(pid), undefined);

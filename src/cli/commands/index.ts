@@ -64,6 +64,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     title: 'The cluster',
     commands: {
       up: () => import('./up.js'),
+      restart: () => import('./restart.js'),
       down: () => import('./down.js'),
       status: () => import('./status.js'),
       workers: () => import('./workers.js'),

@@ -26,9 +26,7 @@ export function register(program: Command): void {
 
 async function run(options: Options): Promise<number> {
   const say = (text: string): void => tell(options, text);
-  const { hasClaudeCredentials } = await import('../../cluster/plan.js');
   const { up } = await import('../../cluster/up.js');
-  const { readConfig } = await import('../../config/load.js');
   const interrupted = new AbortController();
   const interrupt = (signal: NodeJS.Signals): void => {
     say(`${signal}: stopping the started processes`);
@@ -47,16 +45,15 @@ async function run(options: Options): Promise<number> {
   }
   const { status, started } = result;
   printOne(status, (each) => `${described(each, started)}\n`, options);
-  const config = readConfig(process.env);
   if (status.demo) say(DEMO);
-  else if (!hasClaudeCredentials(process.env, config)) say(NO_CREDENTIALS);
+  else if (Object.keys(status.claude_credentials).length === 0) say(NO_CREDENTIALS);
   return demo && options.output === 'text' ? trySpawn(say) : EXIT.ok;
 }
 
 const DEMO =
   'This is a demo: the answers come from a stand-in for the Messages API, not from a model. Everything else is real, including the claude executable.';
 const NO_CREDENTIALS =
-  'Warning: Claude has no credentials, so tasks will fail. Set ANTHROPIC_API_KEY, or CLAUDE_CONFIG_DIR to a logged-in configuration, then run `make down up`. `make demo` needs neither.';
+  'Warning: Claude has no credentials, so tasks will fail. Set ANTHROPIC_API_KEY, or CLAUDE_CONFIG_DIR to a logged-in configuration, then run `make restart`. `make demo` needs neither.';
 
 function described(status: ClusterStatus, started: boolean): string {
   const { endpoints } = status;

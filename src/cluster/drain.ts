@@ -1,0 +1,68 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { KsiClient } from '../client/client.js';
+
+const EVERY_MS = 5_000;
+
+/** What `untilDrained` needs to know of the cluster. */
+export interface DrainView {
+  /** Process ids of the workers that still run. */
+  readonly pids: readonly number[];
+  readonly url: string;
+  readonly token_file: string;
+  /** Running tasks may finish for so long. */
+  readonly drainS: number;
+  /** Most workers stop before. @default 2,000 */
+  readonly firstMs?: number;
+}
+
+/** Waits until workers have stopped, and tells every few seconds how many tasks they still run and for how long they may. */
+export async function untilDrained(
+  stopped: Promise<unknown>,
+  view: DrainView,
+  progress: (text: string) => void,
+): Promise<void> {
+  const ended = new AbortController();
+  const telling = tellTasks(view, progress, ended.signal);
+  try {
+    await stopped;
+  } finally {
+    ended.abort();
+    await telling;
+  }
+}
+
+async function tellTasks(view: DrainView, progress: (text: string) => void, signal: AbortSignal): Promise<void> {
+  const deadline = performance.now() + view.drainS * 1_000;
+  let pause = view.firstMs ?? 2_000;
+  for (;;) {
+    await sleep(pause, undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) return;
+    pause = EVERY_MS;
+    const left = Math.max(0, Math.ceil((deadline - performance.now()) / 1_000));
+    // Without an answer the count is missing. The time left is still known.
+    const tasks = await runningTasks(view, signal).catch(() => undefined);
+    if (signal.aborted) return;
+    const which = tasks === undefined ? 'running tasks' : `${tasks} running task${tasks === 1 ? '' : 's'}`;
+    progress(
+      left > 0
+        ? `waiting for ${which} to finish; at most ${left} s left`
+        : `ending ${which}; they go back to their queues`,
+    );
+  }
+}
+
+async function runningTasks({ pids, url, token_file }: DrainView, signal: AbortSignal): Promise<number> {
+  const [token] = (await readFile(token_file, 'utf8')).trim().split('\n');
+  const client = new KsiClient({ url, token: token?.trim() ?? '' });
+  try {
+    const { items } = await client.workers.list(
+      {},
+      { signal: AbortSignal.any([signal, AbortSignal.timeout(EVERY_MS)]) },
+    );
+    const asked = new Set(pids);
+    return items.reduce((sum, { pid, running }) => sum + (asked.has(pid) ? running : 0), 0);
+  } finally {
+    await client.close();
+  }
+}
