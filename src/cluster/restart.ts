@@ -32,15 +32,7 @@ export function changedPlan(plan: Plan, env: Plan['env']): Plan {
 /** How a process of the cluster is started again. @returns undefined for a process that a restart leaves alone */
 export function specAgain(plan: Plan, { name, role }: ProcessSpec): ProcessSpec | undefined {
   const n = Number(/\d+$/.exec(name)?.[0]);
-  switch (role) {
-    case 'api':
-      return apiSpec(plan, n);
-    case 'worker':
-      return workerSpec(plan, n);
-    case 'bridge':
-      return bridgeSpec(plan);
-    case 'broker':
-    case 'standin':
-      return undefined;
-  }
+  if (role === 'api') return apiSpec(plan, n);
+  if (role === 'worker') return workerSpec(plan, n);
+  return role === 'bridge' ? bridgeSpec(plan) : undefined;
 }
