@@ -45,6 +45,7 @@ export * from './agents/profiles.js';
 export * from './tasks/queues.js';
 export * from './access/rates.js';
 export * from './retention/retention.js';
+export * from './sessions/files.js';
 export * from './sessions/sessions.js';
 export * from './agents/shared.js';
 export * from './tasks/spawn.js';

@@ -51,7 +51,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'config',
     '.',
   ],
-  workers: ['.', 'attempt', 'disk', 'queue', 'journal', 'agent-tools', 'claude', 'guard'],
+  workers: ['.', 'attempt', 'disk', 'files', 'queue', 'journal', 'agent-tools', 'claude', 'guard'],
 };
 /** Folders that import nothing of their tree but these. */
 const ONLY: Readonly<Record<string, readonly string[]>> = { 'src/client': ['.'] };

@@ -25,6 +25,7 @@ import { DeletedSessions } from './disk/deleted-sessions.js';
 import { LeftoverRemoval } from './disk/leftover-removal.js';
 import { WorkspaceSizes } from './disk/workspace-sizes.js';
 import { WorkspaceRetention } from './disk/workspace-retention.js';
+import { SessionFiles } from './files/session-files.js';
 import { Journal } from './journal/journal.js';
 import { WorkerPresenceEntry } from './presence.js';
 import { ExclusiveRun } from './queue/exclusive-run.js';
@@ -56,6 +57,7 @@ export function partsOf({ broker, config, env, log, containment }: PartsOptions,
     { ksiDir: folders.base, hidden: secretFiles(config) },
     log,
   );
+  const workspaces = new Workspaces(config.KSI_WORKSPACES);
   const slots = new Slots(config.KSI_CONCURRENCY);
   const presence = new WorkerPresenceEntry(broker, process, log);
   const onChange = (): void => presence.say();
@@ -64,6 +66,7 @@ export function partsOf({ broker, config, env, log, containment }: PartsOptions,
   const environment = claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV), config.KSI_MCP_TIMEOUT_S);
   return {
     process,
+    workspaces,
     blobs: new Blobs(broker),
     folders,
     journal: new Journal(folders.own),
@@ -86,6 +89,17 @@ export function partsOf({ broker, config, env, log, containment }: PartsOptions,
     deleted: new DeletedSessions({ broker, process, folders, worktrees, removals, log }),
     retention: new WorkspaceRetention({ broker, folders, config, log }),
     sizes: new WorkspaceSizes({ broker, process, folders, log }),
+    files: new SessionFiles({
+      broker,
+      process,
+      workerId,
+      folders,
+      workspaces,
+      launcher,
+      secrets: secretFiles(config),
+      env,
+      log,
+    }),
     warm: new WarmPool({
       count: config.KSI_WARM,
       options: queryOptions({ requested: {}, defaultModel: config.KSI_MODEL, tools: NO_LIMITS, mcpConfig: undefined }),
@@ -117,7 +131,6 @@ export function contextOf(
     retentionMs: config.KSI_EVENTS_MAX_AGE_S * 1_000,
     model: config.KSI_MODEL,
     executable: config.KSI_CLAUDE_BIN,
-    workspaces: new Workspaces(config.KSI_WORKSPACES),
     writersIn: writersIn(config.KSI_WORKSPACE_WRITERS),
     toolPolicy: toolPolicyFile(config.KSI_TOOL_POLICY, log),
     mcpServers: mcpServersFile(config.KSI_MCP_SERVERS, log),

@@ -170,7 +170,7 @@ export class Worker {
   /** The parts stop in the reverse order. The worker's folder is removed last. */
   async #startParts(): Promise<void> {
     const { broker, config } = this.#options;
-    const { limit, shortages, removals, retention, sizes, deleted, presence, warm } = this.#parts;
+    const { limit, shortages, removals, retention, sizes, files, deleted, presence, warm } = this.#parts;
     const startedAt = timestampOf(broker.clock);
     this.#lifecycle.add(this.#announcer).online(this.#facts);
     this.#lifecycle.add(limit);
@@ -180,6 +180,7 @@ export class Worker {
     this.#lifecycle.add(removals);
     this.#lifecycle.add(retention).start();
     this.#lifecycle.add(sizes).start();
+    this.#lifecycle.add(files).start();
     this.#lifecycle.add(deleted).start();
     this.#lifecycle.add(presence).start(() => this.#presence(startedAt));
     this.#lifecycle.add(warm).start();

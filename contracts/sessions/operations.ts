@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
-import { operations, type Statements } from '../wire/operation.js';
+import { Bytes, operations, type Statements } from '../wire/operation.js';
+import { ArchiveQuery, DiffQuery, FilePage, FileQuery, FilesQuery } from './files.js';
 import {
   ImportAnswer,
   Session,
@@ -45,6 +46,51 @@ export const SESSION_OPERATIONS = operations('Sessions', {
     scope: 'read',
     params: SessionParams,
     answers: { 200: SessionExport },
+  },
+  session_files: {
+    method: 'GET',
+    path: '/sessions/:id/files',
+    summary: 'List the files in the working folder of a session',
+    description:
+      'A worker on the host with the folder answers. Symbolic links are listed and never followed. KSI_DIR and the secrets of KSI are left out.',
+    scope: 'read',
+    params: SessionParams,
+    query: FilesQuery,
+    answers: { 200: FilePage },
+  },
+  session_file: {
+    method: 'GET',
+    path: '/sessions/:id/files/content',
+    summary: 'Read a file in the working folder of a session',
+    description: 'Over NATS, read a large file in pieces with `offset` and `length`.',
+    scope: 'read',
+    params: SessionParams,
+    query: FileQuery,
+    answers: { 200: Bytes },
+    bytes: 'application/octet-stream',
+  },
+  session_archive: {
+    method: 'GET',
+    path: '/sessions/:id/files/archive',
+    summary: 'Download the working folder of a session, or a folder in it, as a tar archive',
+    description: 'At most 256 MiB and 20,000 entries. Devices, sockets and pipes are left out.',
+    scope: 'read',
+    params: SessionParams,
+    query: ArchiveQuery,
+    answers: { 200: Bytes },
+    bytes: 'application/x-tar',
+  },
+  session_diff: {
+    method: 'GET',
+    path: '/sessions/:id/diff',
+    summary: 'Get the uncommitted changes in the working folder of a session',
+    description:
+      'The output of `git diff`, with new files that git does not ignore. The working folder must be the top folder of a repository. At most 8 MiB.',
+    scope: 'read',
+    params: SessionParams,
+    query: DiffQuery,
+    answers: { 200: Bytes },
+    bytes: 'text/x-diff; charset=utf-8',
   },
   session_import: {
     method: 'POST',

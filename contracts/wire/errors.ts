@@ -81,6 +81,21 @@ export const API_ERRORS = {
     title: 'The session does not exist',
     next: 'Check its id, or omit `resume_only` to start a new session.',
   },
+  workspace_not_found: {
+    status: 404,
+    title: 'No worker has the working folder of the session',
+    next: 'The session has not run yet, its folder was removed, or its host left the cluster. `GET /workers` lists the workers.',
+  },
+  file_not_found: {
+    status: 404,
+    title: 'There is no such file in the working folder',
+    next: 'GET /sessions/:id/files lists the files.',
+  },
+  not_a_repository: {
+    status: 409,
+    title: 'The working folder has no git changes to show',
+    next: 'Read the files instead: GET /sessions/:id/files.',
+  },
   task_ended: { status: 409, title: 'The task has already ended', next: 'Its outcome is at GET /tasks/:id.' },
   not_running: {
     status: 409,
@@ -189,6 +204,11 @@ export const API_ERRORS = {
     title: 'The body is too large',
     next: 'Send less, or ask the operator to raise KSI_MAX_BODY_BYTES.',
   },
+  files_too_large: {
+    status: 413,
+    title: 'The files exceed the size limit',
+    next: 'Request a smaller folder with `path`, or read single files.',
+  },
   answer_too_large: {
     status: 413,
     title: "The answer exceeds the broker's message size limit",
@@ -259,7 +279,7 @@ export const API_ERRORS = {
   worker_unreachable: {
     status: 503,
     retryable: true,
-    title: 'The worker of the task does not answer',
+    title: 'A worker that the request needs does not answer',
     next: 'Repeat the request after `Retry-After` seconds. A lost worker is replaced within its lease. Cancelling needs no worker.',
     retryAfter: 2,
   },

@@ -137,6 +137,9 @@ export const SUBJECT = {
   /** Requests to a worker process for the sizes of sessions' working folders. */
   workspaceSizes: (process: string) => `ksi.control.${process}.sizes`,
 
+  /** Requests to a worker process for the files of a session's working folder. */
+  workspaceFiles: (process: string) => `ksi.control.${process}.files`,
+
   /** Agent tool calls of a task. Only the worker process that runs the task may publish. */
   agentTools: (process: string, taskId: string) => `ksi.agent-tools.${process}.${taskId}`,
   agentToolsAll: 'ksi.agent-tools.*.*',

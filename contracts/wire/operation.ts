@@ -46,6 +46,8 @@ interface Common {
   readonly text?: Readonly<Record<string, string>>;
   /** What such a text holds where its media type is JSON. Absent: any JSON. */
   readonly json_text?: TSchema;
+  /** The answer is a stream of bytes of this media type. Over NATS it is one message. */
+  readonly bytes?: string;
   /** With `Accept: text/event-stream`, the answer is a stream of server-sent events. */
   readonly event_stream?: true;
   /** The answer's headers say what is left of the token's rate limit. */
@@ -114,5 +116,8 @@ export function requestSchema({ params, query, body }: Operation): TObject {
 /** When a client may ask again without knowing what became of its request; undefined: never. */
 export const repeatableOf = (operation: Operation): Repeatable | undefined =>
   operation.method === 'GET' || operation.method === 'DELETE' ? 'always' : operation.repeatable;
+
+/** The answer of an operation with `bytes`. */
+export const Bytes = Type.Unsafe<ReadableStream<Uint8Array>>({ type: 'string', format: 'binary' });
 
 export const NoContent = Type.Null({ description: 'Done.' });

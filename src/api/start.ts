@@ -129,6 +129,7 @@ async function startOnce(
   const services = {
     ...partsOf(connection, store, access, tasks, agents, retention),
     sessions: sessions.sessions,
+    files: sessions.files,
     conversations,
     config,
     log,

@@ -12,6 +12,11 @@ const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
   session_not_found: 'Omit --resume-only to create the session, or check its id: `ksi sessions` lists sessions.',
   workspace_mismatch:
     'Omit --workspace to continue in the workspace of the session, or start another session with --session.',
+  workspace_not_found:
+    'The session has not run yet, its folder was removed, or its host left. `ksi workers` lists the workers.',
+  file_not_found: 'List the files: ksi files SESSION',
+  not_a_repository: 'List the files instead: ksi files SESSION',
+  files_too_large: 'Name a smaller folder or a single file: ksi files SESSION PATH',
   task_ended: 'See the outcome with `ksi task ID`, or run the task again with `ksi retry ID`.',
   not_running: 'See the state with `ksi task ID`. Cancel a task that has not started with `ksi cancel ID`.',
   not_ended:

@@ -50,6 +50,14 @@ export { PRIORITIES, type Priority } from '../../contracts/wire/names.js';
 export type { QueuePage, QueueView } from '../../contracts/tasks/queues.js';
 export type { WorkspaceView } from '../../contracts/tasks/workspace.js';
 export type {
+  ArchiveQuery,
+  DiffQuery,
+  FileEntry,
+  FilePage,
+  FileQuery,
+  FilesQuery,
+} from '../../contracts/sessions/files.js';
+export type {
   ImportAnswer,
   Session,
   SessionExport,

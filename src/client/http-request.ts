@@ -10,6 +10,8 @@ export interface Route extends Pick<Operation, 'method' | 'path'> {
   readonly repeatable?: Repeatable;
   /** Whether the answer is text. */
   readonly text?: true;
+  /** Whether the answer is a stream of bytes. */
+  readonly bytes?: true;
 }
 
 /** The HTTP request for an operation. */

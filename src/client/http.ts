@@ -106,6 +106,7 @@ export class HttpTransport implements Transport {
     });
     const answer = await this.#request(path, defined({ method, headers, signal, body }));
     try {
+      if (route.bytes === true) return (answer.body ?? new Blob([]).stream()) as A;
       if (route.text === true) return (await answer.text()) as A;
       if (answer.status !== 204) return (await answer.json()) as A;
       await answer.body?.cancel();

@@ -14,7 +14,7 @@ ${Object.entries<Operation>(OPERATIONS)
 `;
 
 function routeOf(operation: Operation): string {
-  const { method, path, query, body, text } = operation;
+  const { method, path, query, body, text, bytes } = operation;
   const repeatable = repeatableOf(operation);
   const fields = [
     `method: '${method}'`,
@@ -29,6 +29,7 @@ function routeOf(operation: Operation): string {
         ]),
     ...(repeatable === undefined ? [] : [`repeatable: '${repeatable}'`]),
     ...(text === undefined ? [] : ['text: true']),
+    ...(bytes === undefined ? [] : ['bytes: true']),
   ];
   return `{ ${fields.join(', ')} }`;
 }

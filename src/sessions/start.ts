@@ -4,6 +4,8 @@ import type { Broker } from '../broker/connect.js';
 import type { ReadModel } from '../store/read-model.js';
 import { SessionNames } from './names.js';
 import { SessionRecords } from './records.js';
+import { SessionFiles } from './files/files.js';
+import { sourceFinder } from './files/source.js';
 import { Sessions } from './sessions.js';
 import { Transcripts } from './transcripts.js';
 
@@ -20,5 +22,6 @@ export type SessionsService = ReturnType<typeof sessionsOf>;
 export function sessionsOf({ broker, blobs, model, log }: SessionsOptions) {
   const records = new SessionRecords(broker, log);
   const names = new SessionNames(broker, log);
-  return { records, names, sessions: new Sessions(model, new Transcripts(broker, blobs), records, names) };
+  const sessions = new Sessions(model, new Transcripts(broker, blobs), records, names);
+  return { records, names, sessions, files: new SessionFiles(sourceFinder({ broker, model, sessions })) };
 }

@@ -193,6 +193,11 @@ export class Folders {
     return found;
   }
 
+  /** The path of a session's folder, which need not exist. Undefined: the id is no session's. */
+  pathOf(sessionId: string): string | undefined {
+    return UUID.test(sessionId) ? join(this.#workspaces, sessionId) : undefined;
+  }
+
   /** When an entry was last created in or removed from the top level of a session's folder, in ms since 1970. */
   async lastChange(sessionId: string): Promise<number> {
     return (await lstat(join(this.#workspaces, sessionId)).catch(() => undefined))?.mtimeMs ?? 0;

@@ -1,3 +1,5 @@
+import { Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify';
 import { OPERATIONS, type OperationName } from '../../../contracts/api/operations.js';
 import { REPLAYED_HEADER } from '../../../contracts/wire/names.js';
@@ -23,7 +25,9 @@ export function mount(
       method: operation.method,
       url: operation.path,
       // A HEAD request would open the stream and read it to its end.
-      ...(name in replies && operation.method === 'GET' ? { exposeHeadRoute: false } : {}),
+      ...((name in replies && operation.method === 'GET') || operation.bytes !== undefined
+        ? { exposeHeadRoute: false }
+        : {}),
       config: { scope: operation.scope, operation: name },
       schema: schemaOf(operation),
       handler: (request, reply) => {
@@ -45,7 +49,7 @@ const fieldsOf = ({ params, query, body }: Operation, request: FastifyRequest): 
 });
 
 function replyOf(operation: Operation, handle: Handler): Reply {
-  const { answers, location, no_store: noStore, etag, text } = operation;
+  const { answers, location, no_store: noStore, etag, text, bytes } = operation;
   const [success] = Object.keys(answers).map(Number);
   const takesRevision = etag === true && 'revision' in requestSchema(operation).properties;
   return async (request, reply, call) => {
@@ -58,6 +62,7 @@ function replyOf(operation: Operation, handle: Handler): Reply {
     if (location !== undefined) reply.header('location', pathOf(location, answer as Fields));
     if (call.replayed) reply.header(REPLAYED_HEADER, 'true');
     if (noStore === true) reply.header('cache-control', 'no-store');
+    if (bytes !== undefined) return reply.type(bytes).send(Readable.fromWeb(answer as ReadableStream));
     const { revision } = answer as Fields;
     if (etag === true && Number(revision) > 0) reply.header('etag', `"${String(revision)}"`);
     if (text !== undefined) reply.type(mediaType(text, fields)).serializer(String);

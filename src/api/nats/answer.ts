@@ -8,7 +8,7 @@ import { problemOf } from '../../errors/problem.js';
 import { requestIdFrom } from '../../telemetry/correlation.js';
 
 type Request = Pick<Msg, 'data' | 'subject' | 'headers'> & {
-  respond(data: string, options?: { headers: MsgHdrs }): unknown;
+  respond(data: string | Uint8Array, options?: { headers: MsgHdrs }): unknown;
 };
 
 /** Parses the body of a NATS request. An empty body is `{}`. @throws {ApiError} invalid_json */
@@ -32,7 +32,13 @@ export const requestIdIn = (message: Pick<Msg, 'headers'>): string =>
   requestIdFrom(headerIn(message, REQUEST_ID_HEADER));
 
 /** Sends an answer with its request id as a header. Never throws. */
-export function respond(message: Request, body: string, requestId: string, log: Logger, reply = headers()): void {
+export function respond(
+  message: Request,
+  body: string | Uint8Array,
+  requestId: string,
+  log: Logger,
+  reply = headers(),
+): void {
   reply.set(REQUEST_ID_HEADER, requestId);
   try {
     message.respond(body, { headers: reply });

@@ -103,7 +103,10 @@ function answerer(
     const requestId = requestIdIn(message);
     const maxBytes = (broker.nc.info?.max_payload ?? 1_048_576) - HEADROOM;
     try {
-      respond(message, bodyOf(operation, await run(message, requestId, maxBytes), maxBytes), requestId, log);
+      const answer = await run(message, requestId, maxBytes);
+      const body =
+        operation.bytes === undefined ? bodyOf(operation, answer, maxBytes) : await bytesOf(answer, maxBytes);
+      respond(message, body, requestId, log);
     } catch (thrown) {
       const error = toApiError(thrown);
       if (error.status >= 500)
@@ -133,6 +136,22 @@ function bodyOf({ text }: Operation, answer: unknown, maxBytes: number): string 
   if (bytes > maxBytes)
     throw new ApiError('answer_too_large', `The answer has ${bytes} bytes; a NATS message has at most ${maxBytes}`);
   return body;
+}
+
+/** Collects an answer that is a stream of bytes. @throws {ApiError} answer_too_large */
+async function bytesOf(answer: unknown, maxBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of answer as ReadableStream<Uint8Array>) {
+    bytes += chunk.length;
+    if (bytes > maxBytes)
+      throw new ApiError(
+        'answer_too_large',
+        `The answer is larger than a NATS message, which has at most ${maxBytes} bytes`,
+      );
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 /** The JSON schemas of the request and of its successful answer, as `nats micro info ksi` prints them. */

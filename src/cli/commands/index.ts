@@ -43,6 +43,8 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     title: 'Sessions and usage',
     commands: {
       sessions: () => import('./sessions.js'),
+      files: () => import('./files.js'),
+      diff: () => import('./diff.js'),
       usage: () => import('./usage.js'),
       delete: () => import('./delete.js'),
       retention: () => import('./retention.js'),

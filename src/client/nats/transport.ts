@@ -153,9 +153,10 @@ const rejectionBy = (signal: AbortSignal, done: AbortSignal): Promise<never> =>
   });
 
 /** Parses an answer. @throws {KsiError} if it is an error */
-function answerIn({ text }: Route, message: Msg): unknown {
+function answerIn({ text, bytes }: Route, message: Msg): unknown {
   const status = Number(message.headers?.get('Nats-Service-Error-Code') ?? 0);
   if (status === 0) {
+    if (bytes === true) return new Blob([message.data.slice()]).stream();
     if (text === true) return message.string();
     return message.data.length === 0 ? undefined : message.json();
   }

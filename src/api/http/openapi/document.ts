@@ -179,7 +179,8 @@ const media = (schema: unknown, example: unknown): Json => ({ schema, example })
 
 /** An answer's media types with their schemas. */
 function contentOf(operation: Operation, schema: TSchema, example: unknown, schemas: Schemas): Json {
-  const { text, json_text: json = {}, event_stream: streams } = operation;
+  const { text, json_text: json = {}, event_stream: streams, bytes } = operation;
+  if (bytes !== undefined) return { [bytes.split(';', 1)[0] ?? '']: { schema: schemas.shown(schema) } };
   if (text !== undefined)
     return Object.fromEntries(
       Object.values(text).map((type) => {

@@ -3,6 +3,7 @@ import { AGENT_PATTERN } from '../../../../contracts/agents/agents.js';
 import { SHARED_KEY_PATTERN } from '../../../../contracts/agents/shared.js';
 import { PARTICIPANT_NAME_PATTERN } from '../../../../contracts/conversations/conversations.js';
 import { PROMPT_NAME_PATTERN } from '../../../../contracts/prompts/compositions.js';
+import { COMMIT_PATTERN, FILE_PATH_PATTERN } from '../../../../contracts/sessions/files.js';
 import { APPROVAL_ID_PATTERN } from '../../../../contracts/tasks/approvals.js';
 import { IDEMPOTENCY_KEY_PATTERN } from '../../../../contracts/tasks/idempotency.js';
 import { TOOL_RULE_PATTERN } from '../../../../contracts/tasks/tool-policy.js';
@@ -23,6 +24,8 @@ export const PATTERN_EXAMPLES: Readonly<Record<string, string>> = {
   [APPROVAL_ID_PATTERN]: `${UUID}.1.1`,
   [TOOL_RULE_PATTERN]: 'Bash(git log:*)',
   [WORKSPACE_PATTERN]: 'website/docs',
+  [FILE_PATH_PATTERN]: 'reports/summary.md',
+  [COMMIT_PATTERN]: 'main',
   [TOKEN_ID_PATTERN]: '3f9a1c5e7b2d4860',
   [TICKET_PATTERN]: 'q3VhZ8yq0S1rJm4cT7nB2kXw9LfP6dGeUoIaHsYtRzM',
   [RATE_PATTERN]: '600/minute',
