@@ -10,7 +10,6 @@ import { closeChecked, openChecked } from './damaged-files.js';
 import { ReadModel } from './read-model.js';
 import { taskFile, TaskStore } from './task-store.js';
 import type { StreamPosition } from '../../contracts/wire/cursor.js';
-import { systemClock } from '../clock.js';
 import type { Limit } from '../limit.js';
 import { retry, RETRY_MS } from '../retry.js';
 import { undoStart } from '../process/lifecycle.js';
@@ -132,7 +131,9 @@ export class Projector {
   async #untilDone(failure: string, action: () => Promise<void>): Promise<void> {
     const { signal } = this.#stopping;
     const onFailure = (error: unknown): void => this.#options.log.warn({ err: error }, failure);
-    await retry(action, { clock: systemClock, pauseMs: RETRY_MS.background, signal, onFailure }).catch(() => undefined);
+    await retry(action, { clock: this.#options.broker.clock, pauseMs: RETRY_MS.background, signal, onFailure }).catch(
+      () => undefined,
+    );
   }
 
   async #follow(after: number): Promise<void> {

@@ -321,7 +321,11 @@ describe('the supervisor', () => {
     assert.deepEqual(await loggedProcesses(dir), ['api-1', 'nats-1', 'worker-1']);
     const end = new AbortController();
     const line = new Promise<string>((resolve) => {
-      void followLogs(dir, ['worker-1'], (process, text) => resolve(`${process}: ${text}`), end.signal);
+      // The worker writes lines of its own, too.
+      const onLine = (process: string, text: string): void => {
+        if (text.startsWith('line ')) resolve(`${process}: ${text}`);
+      };
+      void followLogs(dir, ['worker-1'], onLine, end.signal);
     });
     // Until the watcher listens, nobody hears.
     const writing = (async () => {
@@ -330,8 +334,9 @@ describe('the supervisor', () => {
         await new Promise(setImmediate);
       }
     })();
-    assert.match(await line, /^worker-1: line \d+$/);
+    const seen = await line;
     end.abort();
     await writing;
+    assert.match(seen, /^worker-1: line \d+$/);
   });
 });

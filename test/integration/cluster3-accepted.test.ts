@@ -178,11 +178,15 @@ describe('tasks, in a cluster of three', () => {
       await server?.kill();
       return server;
     };
-    const isLed = async (stream: string): Promise<boolean> =>
-      streams.info(stream).then(
-        ({ cluster: { leader = '' } = {} }) => leader !== '',
-        () => false,
-      );
+    /** One look may also fail because the connection moves to another server. */
+    const isLed = async (stream: string): Promise<boolean> => {
+      for (let look = 0; look < 3; look++) {
+        const { cluster: { leader = '' } = {} } = await streams.info(stream).catch(() => ({ cluster: undefined }));
+        if (leader !== '') return true;
+        await sleep(200);
+      }
+      return false;
+    };
     const ready = async (): Promise<Answer> => api.request('/readyz');
     const until = async (holds: () => Promise<boolean>): Promise<void> => {
       while (!(await holds())) await sleep(100);
