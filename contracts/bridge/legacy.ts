@@ -90,7 +90,7 @@ export const LEGACY_COMMANDS = {
       agent_id: Id,
       display_name: optional.text,
       role: optional.text,
-      personality_traits: optional.texts,
+      personality_traits: Type.Optional(Type.Union([Texts, Mapping])),
     }),
   ),
   UPDATE_IDENTITY: command('identity_management', Type.Object({ agent_id: Id, updates: Mapping })),

@@ -13,6 +13,9 @@ const AWAY_TIMEOUT_MS = 10_000;
 /** How often an update is retried after a concurrent one. */
 const MAX_CONFLICTS = 5;
 
+/** The role of agents that no client registered, but that connected, wrote or were written to. */
+export const CLIENT_ROLE = 'legacy_client';
+
 /** KSI's agents by their ids in the old protocol. */
 export class AgentDirectory {
   readonly #ksi: Transport;
@@ -36,7 +39,8 @@ export class AgentDirectory {
   async ensure(legacyId: string, field?: string): Promise<string> {
     const id = ksiAgentId(legacyId, field ?? 'parameters.agent_id');
     if (this.#known.has(id)) return id;
-    if ((await this.find(legacyId, field)) === undefined) await this.#ksi.call('agent_register', { agent_id: id });
+    if ((await this.find(legacyId, field)) === undefined)
+      await this.#ksi.call('agent_register', { agent_id: id, role: CLIENT_ROLE });
     this.#known.add(id);
     return id;
   }
@@ -50,8 +54,9 @@ export class AgentDirectory {
     return this.#subscriptions(legacyId, (before) => [...new Set([...before, ...types])]);
   }
 
-  unsubscribe(legacyId: string): Promise<void> {
-    return this.#subscriptions(legacyId, () => []);
+  /** @param when `if-away`: keeps the subscriptions of an agent that is connected */
+  unsubscribe(legacyId: string, when: 'always' | 'if-away' = 'always'): Promise<void> {
+    return this.#subscriptions(legacyId, (before, connected) => (connected && when === 'if-away' ? before : []));
   }
 
   /** Resolves when KSI shows the agent as disconnected, or after 10 s, because another bridge may have connected it again. */
@@ -64,11 +69,14 @@ export class AgentDirectory {
     yield* listing(this.#ksi, 'agents', { limit: PAGE });
   }
 
-  async #subscriptions(legacyId: string, change: (before: readonly string[]) => string[]): Promise<void> {
+  async #subscriptions(
+    legacyId: string,
+    change: (before: readonly string[], connected: boolean) => readonly string[],
+  ): Promise<void> {
     for (let conflicts = 0; ; conflicts++) {
       const agent = await this.find(legacyId);
       if (agent === undefined) return;
-      const subscriptions = change(agent.subscriptions);
+      const subscriptions = [...change(agent.subscriptions, agent.connected)];
       if (subscriptions.join() === agent.subscriptions.join()) return;
       try {
         await this.#ksi.call('agent_update', { id: agent.agent_id, subscriptions, revision: agent.revision });

@@ -3,6 +3,7 @@ import type { InboxMessage } from '../../contracts/agents/messages.js';
 import type { KsiClientOptions } from '../client/http.js';
 import { ksiAgentId } from './agent-ids.js';
 import type { ClientLink } from './client-link.js';
+import type { ConnectionJournal } from './files/connection-journal.js';
 import { readInbox } from './inbox.js';
 import { pushed } from './messages.js';
 import type { AgentDirectory } from './agent-directory.js';
@@ -22,6 +23,7 @@ interface Connected {
 interface Options {
   readonly connection: KsiClientOptions;
   readonly directory: AgentDirectory;
+  readonly journal: ConnectionJournal;
   readonly log: Logger;
 }
 
@@ -35,6 +37,11 @@ export class BridgeAgents {
 
   constructor(options: Options) {
     this.#options = options;
+  }
+
+  /** Ends the subscriptions of agents whose bridge was killed. `departed` waits for it. */
+  async recover(): Promise<void> {
+    for (const legacyId of await this.#options.journal.left()) void this.#departs(this.#forget(legacyId));
   }
 
   /** Their ids in the old protocol. */
@@ -65,6 +72,7 @@ export class BridgeAgents {
     const id = ksiAgentId(legacyId, 'parameters.agent_id');
     await directory.ensure(legacyId);
     await directory.unsubscribe(legacyId);
+    await this.#options.journal.add(legacyId);
     const before = this.#connected.get(legacyId);
     const agent: Connected = { id, legacyId, link, attached: new AbortController(), pumping: Promise.resolve() };
     this.#connected.set(legacyId, agent);
@@ -110,20 +118,31 @@ export class BridgeAgents {
   async #leave(agent: Connected): Promise<void> {
     if (this.#connected.get(agent.legacyId) !== agent) return;
     this.#connected.delete(agent.legacyId);
-    const departure = this.#depart(agent).finally(() => this.#departures.delete(departure));
+    await this.#departs(this.#depart(agent));
+  }
+
+  #departs(leaving: Promise<void>): Promise<void> {
+    const departure = leaving.finally(() => this.#departures.delete(departure));
     this.#departures.add(departure);
-    await departure;
+    return departure;
   }
 
   async #depart(agent: Connected): Promise<void> {
     this.#end(agent, new Error('the agent has left'));
     await agent.pumping;
+    await this.#forget(agent.legacyId);
+  }
+
+  /** Ends the subscriptions of an agent that left, unless it is connected elsewhere. Never rejects. */
+  async #forget(legacyId: string): Promise<void> {
+    const { directory, journal, log } = this.#options;
     try {
-      await this.#options.directory.unsubscribe(agent.legacyId);
-      await this.#options.directory.untilAway(agent.legacyId);
+      await directory.untilAway(legacyId);
+      await directory.unsubscribe(legacyId, 'if-away');
+      if (!this.#connected.has(legacyId)) await journal.remove(legacyId);
     } catch (error) {
-      // KSI may be unavailable. The agent's next connection removes the subscriptions.
-      this.#options.log.warn({ err: error, agent_id: agent.legacyId }, 'could not unsubscribe an agent that left');
+      // KSI may be unavailable. The agent's next connection, or the next bridge, removes the subscriptions.
+      log.warn({ err: error, agent_id: legacyId }, 'could not unsubscribe an agent that left');
     }
   }
 
@@ -173,6 +192,7 @@ export class BridgeAgents {
     if (this.#connected.get(agent.legacyId) !== agent) return;
     this.#connected.delete(agent.legacyId);
     agent.link.close();
+    await this.#options.journal.remove(agent.legacyId);
   }
 }
 

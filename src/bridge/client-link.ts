@@ -92,7 +92,7 @@ export class ClientLink {
     this.#handling = true;
     let then: 'keep' | 'close' = 'keep';
     for (let line = this.#next(); line !== undefined && then === 'keep'; line = this.#next())
-      if (line.length > 0) then = await this.#handler.line(line, this);
+      then = await this.#handler.line(line, this);
     this.#handling = false;
     if (then === 'close' || this.#inputEnded) this.close();
   }

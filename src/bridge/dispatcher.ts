@@ -5,7 +5,7 @@ import { KsiError, KsiUnreachableError } from '../client/errors.js';
 import type { ClientHandler, ClientLink } from './client-link.js';
 import type { CommandCounts, Place } from './counters.js';
 import { checkRequest, errorLine, readLine, successLine, type ReadLine } from './envelope.js';
-import { LegacyError } from './errors.js';
+import { LegacyError, plainMessage } from './errors.js';
 import type { BridgeContext, Handler } from './handlers/handler.js';
 import { HANDLERS } from './handlers/table.js';
 import type { LineTooLongError } from './lines.js';
@@ -119,7 +119,7 @@ export class Dispatcher implements ClientHandler {
   #errorReply(error: unknown, command: string): string {
     if (error instanceof LegacyError) return errorLine(error.code, error.message);
     if (error instanceof KsiError || error instanceof KsiUnreachableError)
-      return errorLine(`${command}_FAILED` as LegacyErrorCode, error.message);
+      return errorLine(`${command}_FAILED` as LegacyErrorCode, plainMessage(error));
     this.#log.error({ err: error, command }, 'command failed unexpectedly');
     return errorLine(
       'COMMAND_PROCESSING_FAILED',

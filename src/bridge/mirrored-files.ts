@@ -39,8 +39,8 @@ export class MirroredFiles {
   }
 
   start(): void {
-    void this.#keep();
-    this.#timer = setInterval(() => void this.#keep(), POLL_MS);
+    void this.update();
+    this.#timer = setInterval(() => void this.update(), POLL_MS);
     this.#timer.unref();
   }
 
@@ -78,7 +78,8 @@ export class MirroredFiles {
     return text === undefined || (await this.#mirror.isOwn(path)) ? undefined : parseProfile(text.toString('utf8'));
   }
 
-  async #keep(): Promise<void> {
+  /** Never rejects. */
+  async update(): Promise<void> {
     try {
       await this.#order.do(() => this.#write());
     } catch (error) {

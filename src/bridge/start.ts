@@ -12,6 +12,7 @@ import { ClientLink } from './client-link.js';
 import { Counters } from './counters.js';
 import { Dispatcher } from './dispatcher.js';
 import { BridgeError } from './errors.js';
+import { ConnectionJournal } from './files/connection-journal.js';
 import { MessageLog } from './files/message-log.js';
 import { removePid, writePid } from './files/pid-file.js';
 import { RunJournal } from './files/run-journal.js';
@@ -73,7 +74,12 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const client = new KsiApi(ksi);
   const counters = new Counters();
   const directory = new AgentDirectory(ksi);
-  const agents = new BridgeAgents({ connection: options.connection, directory, log });
+  const agents = new BridgeAgents({
+    connection: options.connection,
+    directory,
+    journal: new ConnectionJournal(dir),
+    log,
+  });
   const messageLog = new MessageLog(dir);
   const keptFiles = new MirroredFiles({ ksi, dir, prompts: options.prompts, log });
   const spawned = new Map<string, string>();
@@ -102,6 +108,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     startedAt: timestampOf(systemClock),
     began: performance.now(),
     log,
+    mirror: () => keptFiles.update(),
     reread: () => keptFiles.reread(),
     changedProfile: (name) => keptFiles.changedProfile(name),
     shutDown: () =>
@@ -110,6 +117,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const dispatcher = new Dispatcher(context, upstream);
   const memory = new LineMemoryLimit(MAX_UNFINISHED_BYTES);
   const links = new Set<ClientLink>();
+  await agents.recover();
   const listener = await SocketListener.open({
     path: socket,
     onConnection: (connection) => {

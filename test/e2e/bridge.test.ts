@@ -78,6 +78,7 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
       join(prompts, 'components', 'hi', 'debater.md'),
       '{{agent_role}} {{participant_number}} of "{{topic}}". Commands: {{daemon_commands}}\n',
     );
+    await writeFile(join(prompts, 'components', 'top.md'), 'Top.\n');
     cluster = await startCluster({
       KSI_BRIDGE: '1',
       KSI_CLAUDE_BIN: CLAUDE_STANDIN,
@@ -253,6 +254,29 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
     assert.match(await readFile(join(work, 'prompts', 'components', 'hi', 'hello.md'), 'utf8'), /Hello/);
   });
 
+  it('send what the old daemon took, and get what it answered', async () => {
+    const blank = connect(socket);
+    blank.write('\n');
+    const [answer] = (await once(createInterface({ input: blank }), 'line')) as [string];
+    assert.equal((JSON.parse(answer) as LegacyAnswer).error?.code, 'INVALID_JSON');
+    const traits = { patient: true, humour: 'dry', loud: false };
+    const created = await askOnce(socket, 'CREATE_IDENTITY', { agent_id: 'eve', personality_traits: traits });
+    assert.deepEqual((created.result['identity'] as Told)['personality_traits'], ['patient', 'humour: dry']);
+    const { compositions } = (await askOnce(socket, 'GET_COMPOSITIONS', { include_metadata: false })).result;
+    assert.deepEqual(Object.keys(compositions as Told), ['conversation_debate', 'greeting']);
+    for (const name of Object.keys(compositions as Told))
+      await stat(join(work, 'prompts', 'compositions', `${name}.yaml`));
+    const { by_directory: folders } = (await askOnce(socket, 'LIST_COMPONENTS', {})).result;
+    assert.deepEqual((folders as Told)[''], ['top.md']);
+    const output = JSON.parse(await readFile(join(work, 'sockets', 'claude_last_output.json'), 'utf8')) as Told;
+    assert.equal(output['type'], 'result');
+    const refused = await cluster.ksi(['bridge', 'ask', 'VALIDATE_COMPOSITION', '{"name": "no name", "context": {}}'], {
+      env: { KSI_BRIDGE_DIR: work },
+    });
+    assert.match(refused.stderr, /must match pattern/);
+    assert.doesNotMatch(refused.stderr, /docs|`errors`|GET \//);
+  });
+
   it('talk with each other over two bridges, begun by an orchestrator, watched by a monitor', async () => {
     const other = await BridgeProcess.start(cluster.env, join(cluster.dir, 'other'));
     try {
@@ -389,9 +413,16 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
     ) as Told;
     const { pids } = await endpoints();
     assert.ok(pids['bridge'] !== undefined);
+    const ghost = await LegacyConnection.open(socket);
+    await ghost.ask('AGENT_CONNECTION', { action: 'connect', agent_id: 'ghost' });
+    await askOnce(socket, 'SUBSCRIBE', { agent_id: 'ghost', event_types: ['GHOSTLY'] });
     process.kill(pids['bridge'], 'SIGKILL');
     while ([undefined, pids['bridge']].includes((await endpoints()).pids['bridge'])) await sleep(20);
     while (!(await accepts(socket))) await sleep(20);
+    const bus = (await askOnce(socket, 'MESSAGE_BUS_STATS', {})).result;
+    assert.equal((bus['subscriptions'] as Told)['GHOSTLY'], undefined, 'its connection died with the bridge');
+    const listed = (await askOnce(socket, 'GET_AGENTS', {})).result['agents'] as Told;
+    assert.ok(!('ghost' in listed) && 'plain' in listed, 'only agents that somebody registered');
     const carol = new LegacyClient(socket, 'monitor.py', 'BROADCAST', 'carol');
     const { message } = await carol.until((line) => 'message' in line);
     assert.equal((message as Told)['type'], 'PROCESS_COMPLETE');

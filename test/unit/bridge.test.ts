@@ -13,6 +13,8 @@ import { LEGACY_COMMAND_NAMES } from '../../contracts/bridge/legacy.js';
 import { MessageRequest } from '../../contracts/agents/messages.js';
 import { OPERATIONS } from '../../contracts/api/operations.js';
 import { ksiAgentId, legacyAgentId } from '../../src/bridge/agent-ids.js';
+import { plainMessage } from '../../src/bridge/errors.js';
+import { fitting } from '../../src/bridge/handlers/fitting.js';
 import { checkRequest, readLine } from '../../src/bridge/envelope.js';
 import { cleanUp } from '../../src/bridge/files/clean-up.js';
 import { MessageLog } from '../../src/bridge/files/message-log.js';
@@ -150,6 +152,28 @@ describe('bridge: commands for the legacy daemon', () => {
     assert.throws(() => forwarded('SPAWNN'), /"SPAWNN" is not a command/);
     assert.deepEqual(strays(forwarded('all')), []);
     assert.deepEqual(strays(forwarded('PUBLISH')), ['PUBLISH']);
+  });
+});
+
+describe('bridge: answers', () => {
+  it('fit into a line of 64 KiB, and count what does not', () => {
+    const entries = Array.from({ length: 2_000 }, (_, at) => [`agent_${at}`, { role: 'ä'.repeat(40) }] as const);
+    const { shown, omitted = 0 } = fitting(entries);
+    const bytes = Buffer.byteLength(JSON.stringify(shown));
+    assert.ok(bytes < 61 * 1024 && bytes > 55 * 1024);
+    assert.equal(Object.keys(shown).length + omitted, 2_000);
+    assert.ok('agent_0' in shown);
+    assert.deepEqual(fitting([['a', 1]]), { shown: { a: 1 } });
+  });
+
+  it('say nothing of HTTP', () => {
+    const told = new Error('`name` must match "^a. b$". Correct the fields named in `errors`; the schema is at /docs.');
+    assert.equal(plainMessage(told), '`name` must match "^a. b$".');
+    assert.equal(
+      plainMessage(new Error('There is no composition x. GET /compositions lists them')),
+      'There is no composition x.',
+    );
+    assert.doesNotMatch(plainMessage(new KsiUnreachableError('http://127.0.0.1:8000', undefined)), /http/);
   });
 });
 

@@ -21,7 +21,7 @@ export interface LoggedRun {
 
 const SESSION = new RegExp(UUID_PATTERN);
 
-/** `claude_logs/<session_id>.jsonl`, `claude_logs/latest.jsonl` and `sockets/last_session_id`. */
+/** `claude_logs/<session_id>.jsonl`, `claude_logs/latest.jsonl`, `sockets/last_session_id` and `sockets/claude_last_output.json`. */
 export class SessionLog {
   readonly #dir: WorkDir;
   readonly #order = new InOrder();
@@ -42,6 +42,7 @@ export class SessionLog {
       });
       await replaceLink(join(this.#dir.logs, 'latest.jsonl'), basename(file));
       await replaceFile(join(this.#dir.sockets, 'last_session_id'), run.sessionId);
+      await replaceFile(join(this.#dir.sockets, 'claude_last_output.json'), `${JSON.stringify(run.result)}\n`);
     });
   }
 

@@ -6,10 +6,13 @@ import { KsiError } from '../../client/errors.js';
 import { isEvent } from '../../client/event-message.js';
 import { defined } from '../../defined.js';
 import { ksiAgentId, legacyAgentId } from '../agent-ids.js';
-import { LegacyError, unlessMissing } from '../errors.js';
+import { LegacyError, plainMessage, unlessMissing } from '../errors.js';
 import { isRecord, parseText } from '../../json.js';
 import type { PromptContext } from '../../../contracts/prompts/compositions.js';
 import { ProfileError } from '../../prompts/profile-file.js';
+import { DEFAULT_ROLE } from '../../prompts/identity-defaults.js';
+import { CLIENT_ROLE } from '../agent-directory.js';
+import { fitting } from './fitting.js';
 import { isProfileName } from '../mirrored-files.js';
 import { given, type BridgeContext, type Handler } from './handler.js';
 
@@ -20,14 +23,19 @@ export const registerAgent: Handler<'REGISTER_AGENT'> = async ({ agent_id, role,
 };
 
 export const getAgents: Handler<'GET_AGENTS'> = async (_parameters, { directory }) => {
-  const agents: Record<string, object> = {};
-  for await (const agent of directory.all()) agents[legacyAgentId(agent.agent_id)] = toListing(agent);
-  return { result: { agents } };
+  const agents: AgentView[] = [];
+  // The old daemon did not list agents that had only been connected or written.
+  for await (const agent of directory.all()) if (agent.connected || agent.role !== CLIENT_ROLE) agents.push(agent);
+  agents.sort(
+    (a, b) => Number(isReachable(b)) - Number(isReachable(a)) || Date.parse(b.created_at) - Date.parse(a.created_at),
+  );
+  const { shown, ...omitted } = fitting(agents.map((agent) => [legacyAgentId(agent.agent_id), toListing(agent)]));
+  return { result: { agents: shown, ...omitted } };
 };
 
 const toListing = ({ role, capabilities, status, created_at, session_id, connected, kind, profile }: AgentView) =>
   defined({
-    role,
+    role: role === CLIENT_ROLE ? DEFAULT_ROLE : role,
     capabilities,
     status,
     created_at,
@@ -58,7 +66,7 @@ export const spawnAgent: Handler<'SPAWN_AGENT'> = async (parameters, bridge) => 
     });
   } catch (error) {
     if (error instanceof KsiError || error instanceof ProfileError)
-      throw new LegacyError('SPAWN_AGENT_FAILED', `${name}: ${error.message}`, error);
+      throw new LegacyError('SPAWN_AGENT_FAILED', `${name}: ${plainMessage(error)}`, error);
     throw error;
   }
   const process_id = (await firstTask(client, agent)) ?? agent.message_id ?? agent.agent_id;

@@ -3,7 +3,8 @@ import type { MessageAccepted, MessageRequest } from '../../../contracts/agents/
 import { LEGACY_DAEMON } from '../../../contracts/bridge/legacy.js';
 import { KsiError } from '../../client/errors.js';
 import { legacyAgentId } from '../agent-ids.js';
-import { LegacyError } from '../errors.js';
+import { Limit } from '../../limit.js';
+import { LegacyError, plainMessage, unlessMissing } from '../errors.js';
 import { isMessageType, messageOf } from '../messages.js';
 import type { BridgeContext, Handler } from './handler.js';
 
@@ -71,7 +72,7 @@ async function assign(context: BridgeContext, from: string, message: MessageRequ
     return delivery(await send(context, from, message));
   } catch (error) {
     if (message.to !== undefined || !(error instanceof KsiError)) throw error;
-    if (error.code === 'no_suitable_agent') return { status: 'error', error: error.message };
+    if (error.code === 'no_suitable_agent') return { status: 'error', error: plainMessage(error) };
     if (error.code !== 'no_available_agent') throw error;
     // None of the suitable agents is available. Like the old daemon, queue the task for the most capable one.
     const to = await mostCapable(context, message.required_capabilities ?? [], from);
@@ -132,6 +133,8 @@ async function send(
   }
 }
 
+const REQUESTS_AT_ONCE = 16;
+
 export const messageBusStats: Handler<'MESSAGE_BUS_STATS'> = async (_parameters, { directory, ksi, messageLog }) => {
   const connected_agents: string[] = [];
   const subscriptions: Record<string, string[]> = {};
@@ -142,9 +145,11 @@ export const messageBusStats: Handler<'MESSAGE_BUS_STATS'> = async (_parameters,
     for (const type of types) (subscriptions[type] ??= []).push(legacyAgentId(id));
   }
   const offline_queues: Record<string, number> = {};
-  for (const id of away) {
-    const { unread = 0 } = await ksi.call('agent', { id });
+  const { run } = new Limit(REQUESTS_AT_ONCE);
+  const queue = async (id: string): Promise<void> => {
+    const { unread = 0 } = (await unlessMissing(ksi.call('agent', { id }))) ?? {};
     if (unread > 0) offline_queues[legacyAgentId(id)] = unread;
-  }
+  };
+  await Promise.all(away.map((id) => run(() => queue(id))));
   return { result: { connected_agents, subscriptions, offline_queues, history_size: messageLog.size } };
 };

@@ -28,6 +28,8 @@ export interface BridgeContext {
   /** The start of the bridge, by `performance.now()`. */
   readonly began: number;
   readonly log: Logger;
+  /** Brings the working folder's profiles and compositions up to date. Never rejects. */
+  readonly mirror: () => Promise<void>;
   /** Imports changes of the working folder into KSI. @returns sentences that say what was done */
   readonly reread: () => Promise<string>;
   /** The profile of this name in the working folder, if a client wrote or changed its file. @throws {ProfileError} */

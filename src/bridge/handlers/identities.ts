@@ -4,8 +4,9 @@ import { defined } from '../../defined.js';
 import { defaultName } from '../../prompts/identity-defaults.js';
 import { ksiAgentId, legacyAgentId } from '../agent-ids.js';
 import { LegacyError } from '../errors.js';
-import { legacyIdentity } from '../identity.js';
+import { legacyIdentity, traitsOf, withTraits } from '../identity.js';
 import { listing } from '../../client/listing.js';
+import { fitting } from './fitting.js';
 import { given, type Handler } from './handler.js';
 
 /** Fields that an update cannot change. The old daemon ignored them too. */
@@ -15,11 +16,12 @@ const FIXED = new Set(['identity_uuid', 'agent_id', 'created_at', 'last_active',
 export const createIdentity: Handler<'CREATE_IDENTITY'> = async (parameters, { ksi }) => {
   const { agent_id, display_name, role, personality_traits } = parameters;
   const id = ksiAgentId(agent_id, 'parameters.agent_id');
+  const traits = traitsOf(personality_traits ?? []);
   const fields = defined({
     // KSI derives its default name from its own id, which may be an encoded one.
     display_name: given(display_name) ?? (id === agent_id ? undefined : defaultName(agent_id, given(role))),
     role: given(role),
-    personality_traits: personality_traits?.length === 0 ? undefined : personality_traits,
+    personality_traits: traits.length === 0 ? undefined : traits,
   });
   let identity;
   try {
@@ -33,7 +35,7 @@ export const createIdentity: Handler<'CREATE_IDENTITY'> = async (parameters, { k
 
 export const updateIdentity: Handler<'UPDATE_IDENTITY'> = async ({ agent_id, updates }, { ksi }) => {
   const id = ksiAgentId(agent_id, 'parameters.agent_id');
-  const change = Object.fromEntries(Object.entries(updates).filter(([name]) => !FIXED.has(name)));
+  const change = withTraits(Object.fromEntries(Object.entries(updates).filter(([name]) => !FIXED.has(name))));
   const identity = await found(agent_id, ksi.call('identity_update', { agent_id: id, ...(change as IdentityUpdate) }));
   return { result: { status: 'identity_updated', identity: legacyIdentity(identity) } };
 };
@@ -47,11 +49,12 @@ export const getIdentity: Handler<'GET_IDENTITY'> = async ({ agent_id }, { ksi }
 };
 
 export const listIdentities: Handler<'LIST_IDENTITIES'> = async (_parameters, { ksi }) => {
-  const identities: Record<string, object> = {};
+  const identities: [string, object][] = [];
   const all = listing(ksi, 'identities', { limit: 500 });
   for await (const { agent_id, display_name, role, personality_traits, last_active, stats } of all)
-    identities[legacyAgentId(agent_id)] = { display_name, role, personality_traits, last_active, stats };
-  return { result: { status: 'identities_listed', identities, count: Object.keys(identities).length } };
+    identities.push([legacyAgentId(agent_id), { display_name, role, personality_traits, last_active, stats }]);
+  const { shown, ...omitted } = fitting(identities);
+  return { result: { status: 'identities_listed', identities: shown, count: identities.length, ...omitted } };
 };
 
 export const removeIdentity: Handler<'REMOVE_IDENTITY'> = async ({ agent_id }, { ksi }) => {

@@ -1,19 +1,25 @@
-import { posix } from 'node:path';
 import { listing } from '../../client/listing.js';
 import { KsiError } from '../../client/errors.js';
-import { LegacyError } from '../errors.js';
+import { LegacyError, plainMessage } from '../errors.js';
 import { defined } from '../../defined.js';
+import { fitting } from './fitting.js';
 import { given, type Handler } from './handler.js';
 
-export const getCompositions: Handler<'GET_COMPOSITIONS'> = async ({ include_metadata = true, category }, { ksi }) => {
-  const found = await listing(ksi, 'compositions', { limit: 500, ...defined({ category: given(category) }) }).all();
-  const compositions = Object.fromEntries(
+export const getCompositions: Handler<'GET_COMPOSITIONS'> = async (
+  { include_metadata = true, category },
+  { ksi, mirror },
+) => {
+  await mirror();
+  const all = await listing(ksi, 'compositions', { limit: 500, ...defined({ category: given(category) }) }).all();
+  // Clients read the files of the names that they get.
+  const found = all.filter(({ origin }) => origin === 'own');
+  const { shown, ...omitted } = fitting(
     found.map(({ name, version, description, author, required_context, metadata }) => [
       name,
       include_metadata ? { name, version, description, author, required_context, metadata } : { name },
     ]),
   );
-  return { result: { compositions, total: found.length } };
+  return { result: { compositions: shown, total: found.length, ...omitted } };
 };
 
 export const getComposition: Handler<'GET_COMPOSITION'> = async ({ name }, { ksi }) => {
@@ -40,7 +46,8 @@ export const listComponents: Handler<'LIST_COMPONENTS'> = async ({ directory }, 
   const query = { limit: 500, ...defined({ directory: given(directory) }) };
   const components = await listing(ksi, 'components', query).all();
   const byDirectory: Record<string, string[]> = {};
-  for (const path of components) (byDirectory[posix.dirname(path)] ??= []).push(path);
+  // The old daemon's name for the folder itself is ''.
+  for (const path of components) (byDirectory[path.slice(0, Math.max(0, path.lastIndexOf('/')))] ??= []).push(path);
   return { result: { components, by_directory: byDirectory, total: components.length } };
 };
 
@@ -60,7 +67,7 @@ async function found<T>(name: string, answer: Promise<T>): Promise<T> {
         error,
       );
     if (error instanceof KsiError && error.code === 'context_missing')
-      throw new LegacyError('CONTEXT_VALIDATION_ERROR', error.message, error);
+      throw new LegacyError('CONTEXT_VALIDATION_ERROR', plainMessage(error), error);
     throw error;
   }
 }

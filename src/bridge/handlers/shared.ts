@@ -1,5 +1,5 @@
 import { KsiError } from '../../client/errors.js';
-import { LegacyError, unlessMissing } from '../errors.js';
+import { LegacyError, plainMessage, unlessMissing } from '../errors.js';
 import { isRecord } from '../../json.js';
 import { ksiAgentId } from '../agent-ids.js';
 import type { BridgeContext, Handler } from './handler.js';
@@ -54,6 +54,6 @@ async function loadAgents(agents: Record<string, unknown>, { ksi }: BridgeContex
 
 /** Only KSI's answers are faults of the state. Any other error fails the command. */
 function fault(name: string, error: unknown): string {
-  if (error instanceof KsiError || error instanceof LegacyError) return `${name}: ${error.message}`;
+  if (error instanceof KsiError || error instanceof LegacyError) return `${name}: ${plainMessage(error)}`;
   throw error;
 }

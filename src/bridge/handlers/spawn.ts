@@ -1,5 +1,5 @@
 import { ksiAgentId } from '../agent-ids.js';
-import { LegacyError } from '../errors.js';
+import { LegacyError, plainMessage } from '../errors.js';
 import { resultOf, type RunRequest } from '../runs.js';
 import { given, type Handler } from './handler.js';
 
@@ -29,7 +29,7 @@ export const spawn: Handler<'SPAWN'> = async (parameters, { runs }) => {
     if (mode === 'sync') return { result: resultOf(await ended) };
     return { result: { process_id: pending.task_id, status: 'started', type: 'claude', mode } };
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = plainMessage(error);
     if (mode === 'sync') return { result: { error: message } };
     throw new LegacyError('SPAWN_FAILED', message, error);
   }

@@ -7,6 +7,7 @@ import type { Profile } from '../../../contracts/agents/profiles.js';
 import { KsiError, KsiUnreachableError } from '../../client/errors.js';
 import type { Transport } from '../../client/transport.js';
 import { parseProfile } from '../../prompts/profile-file.js';
+import { withTraits } from '../identity.js';
 import { ksiAgentId } from '../agent-ids.js';
 import { unlessMissing } from '../errors.js';
 import type { WorkDir } from '../files/work-dir.js';
@@ -110,7 +111,7 @@ async function placeIdentity(
   { dryRun, overwrite }: RecordOptions,
 ): Promise<Placed> {
   const agent_id = ksiAgentId(agentId, 'agent_id');
-  const { identity_uuid: uuid, created_at: created, last_active: _active, agent_id: _id, ...rest } = old;
+  const { identity_uuid: uuid, created_at: created, last_active: _active, agent_id: _id, ...rest } = withTraits(old);
   const fields = Object.fromEntries(Object.entries(rest).filter(([name]) => name in IdentityUpdate.properties));
   const unknown = Object.keys(rest).filter((name) => !(name in IdentityUpdate.properties));
   const checked = check(IdentityUpdate, fields);

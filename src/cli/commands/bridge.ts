@@ -8,7 +8,7 @@ import { say } from '../output/say.js';
 import { renderTable } from '../output/table.js';
 
 interface Options extends GlobalOptions {
-  readonly dir: string;
+  readonly dir?: string;
   readonly socket?: string;
   readonly upstream?: string;
   readonly forward?: string;
@@ -20,7 +20,10 @@ export function register(program: Command): void {
   const bridge = program
     .command('bridge')
     .description('Serve clients of the legacy daemon: implement its protocol on its Unix socket')
-    .option('--dir <folder>', 'the working folder, where clients find the socket and files', '.')
+    .option(
+      '--dir <folder>',
+      'the working folder, where clients find the socket and files (default: KSI_BRIDGE_DIR, or else the current folder)',
+    )
     .option('--socket <path>', 'the socket (default: sockets/claude_daemon.sock in --dir)')
     .option('--upstream <path>', 'the socket of a running legacy daemon, for --forward')
     .option(
@@ -53,9 +56,11 @@ export function register(program: Command): void {
     .runs(ask);
 }
 
+const dirOf = ({ dir }: Options): string => dir ?? process.env['KSI_BRIDGE_DIR'] ?? '.';
+
 async function ask(name: string, parameters: string | undefined, options: Options): Promise<void> {
   const { askLegacy, socketOf } = await import('../../bridge/ask.js');
-  const answer = await askLegacy(socketOf(options.dir, options.socket), name, parsed(parameters));
+  const answer = await askLegacy(socketOf(dirOf(options), options.socket), name, parsed(parameters));
   if (answer.status === 'error') throw new CliError(`${answer.error.code}: ${answer.error.message}`);
   printOne(answer.result, (result) => `${JSON.stringify(result, undefined, 2)}\n`, options);
 }
@@ -76,7 +81,7 @@ async function run(options: Options): Promise<void> {
   const config = readConfig(process.env);
   const bridge = await startBridge({
     connection: findConnection(options, process.env, process.cwd()),
-    dir: options.dir,
+    dir: dirOf(options),
     socket: options.socket,
     upstream: upstreamOf(options),
     prompts: config.KSI_PROMPTS,
@@ -99,7 +104,7 @@ function upstreamOf({ upstream, forward }: Options): { path: string; forward: st
 
 async function stats(options: Options): Promise<void> {
   const { askStats, socketOf } = await import('../../bridge/ask.js');
-  const told = await askStats(socketOf(options.dir, options.socket));
+  const told = await askStats(socketOf(dirOf(options), options.socket));
   printOne(told, shown, options);
 }
 
