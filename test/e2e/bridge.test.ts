@@ -268,8 +268,6 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
       await stat(join(work, 'prompts', 'compositions', `${name}.yaml`));
     const { by_directory: folders } = (await askOnce(socket, 'LIST_COMPONENTS', {})).result;
     assert.deepEqual((folders as Told)[''], ['top.md']);
-    const output = JSON.parse(await readFile(join(work, 'sockets', 'claude_last_output.json'), 'utf8')) as Told;
-    assert.equal(output['type'], 'result');
     const refused = await cluster.ksi(['bridge', 'ask', 'VALIDATE_COMPOSITION', '{"name": "no name", "context": {}}'], {
       env: { KSI_BRIDGE_DIR: work },
     });
@@ -428,6 +426,8 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
     assert.equal((message as Told)['type'], 'PROCESS_COMPLETE');
     assert.equal((message as Told)['process_id'], spawned['process_id']);
     assert.equal((message as Told)['result'], 'You said: [[sleep:700]] x');
+    const output = JSON.parse(await readFile(join(work, 'sockets', 'claude_last_output.json'), 'utf8')) as Told;
+    assert.equal(output['result'], 'You said: [[sleep:700]] x');
     await carol.stop();
   });
 
