@@ -47,9 +47,9 @@ export const ACCESS_OPERATIONS = operations('Access', {
   ticket: {
     method: 'POST',
     path: '/tickets',
-    summary: 'Create a ticket for one WebSocket',
+    summary: 'Create a ticket for one WebSocket or event stream',
     description:
-      'For browsers, which cannot send a token with a WebSocket: connect to `GET /events?ticket=…` within 30 s, once.',
+      'For browsers, which cannot send a token with a WebSocket or an EventSource. Within 30 s, connect once to `GET /events?ticket=…` or `GET /tasks/:id/events?ticket=…`.',
     scope: 'read',
     answers: { 200: TicketCreated },
     no_store: true,

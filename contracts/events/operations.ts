@@ -8,7 +8,7 @@ export const EVENT_OPERATIONS = operations('Events', {
     path: '/tasks/:id/events',
     summary: 'List or follow the events of a task',
     description:
-      'As JSON, the events so far. With `Accept: text/event-stream`, live until the outcome; `Last-Event-ID` resumes.',
+      'As JSON, the events so far. With `Accept: text/event-stream`, live until the outcome; `Last-Event-ID` resumes. After the outcome, a stream that has no more events answers 204, so that an EventSource stops reconnecting.',
     scope: 'read',
     params: TaskParams,
     query: TaskEventsQuery,

@@ -28,6 +28,19 @@ export const TaskEventsQuery = Type.Object(
         description: 'The maximum number of events in the page. JSON only.',
       }),
     ),
+    deltas: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'Also stream the text as Claude writes it, as `SPAWN_DELTA` without an `id`. Deltas can be missed; the events have the whole text. Event stream only.',
+      }),
+    ),
+    ticket: Type.Optional(
+      Type.String({
+        description:
+          'A ticket from POST /tickets in place of a token, for the EventSource of a browser. Valid once, for 30 s. Event stream only.',
+      }),
+    ),
   },
   { additionalProperties: false },
 );

@@ -16,10 +16,10 @@ export const Attachment = Type.Object(
     data: Type.String({
       minLength: 1,
       maxLength: 33_554_432,
-      pattern: '^[A-Za-z0-9+/]+={0,2}$',
+      pattern: '^[A-Za-z0-9+/][A-Za-z0-9+/\\r\\n]*={0,2}[\\r\\n]*$',
       examples: ['SGVsbG8='],
       description:
-        'The content as canonical base64 on one line. It must match `media_type`. Text must be UTF-8. An image may have at most 5 MiB of base64. KSI_MAX_BODY_BYTES limits the total size of all attachments.',
+        'The content as canonical base64, which may be broken into lines. It must match `media_type`. Text must be UTF-8. An image may have at most 5 MiB of base64. KSI_MAX_BODY_BYTES limits the total size of all attachments.',
     }),
   },
   { additionalProperties: false },

@@ -1,5 +1,5 @@
 import { operations, type Statements } from '../wire/operation.js';
-import { Output, InputRequest, Task, TaskPage, TaskParams, TasksQuery } from './task.js';
+import { Output, InputRequest, Task, TaskPage, TaskParams, TaskQuery, TasksQuery } from './task.js';
 import { PageQuery } from '../wire/page.js';
 import { LimitLifted, WorkerPage } from './workers.js';
 import { QueuePage } from './queues.js';
@@ -35,8 +35,10 @@ export const TASK_OPERATIONS = operations('Tasks', {
     method: 'GET',
     path: '/tasks/:id',
     summary: 'Get a task',
+    description: 'With `?wait=SECONDS`, waits for the outcome and answers with the task as it is when the time is up.',
     scope: 'read',
     params: TaskParams,
+    query: TaskQuery,
     answers: { 200: Task },
   },
   task_output: {

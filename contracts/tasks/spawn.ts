@@ -7,6 +7,7 @@ import { Metadata } from '../wire/metadata.js';
 import { SourceMessage } from './message.js';
 import { Policy } from './policy.js';
 import { TASK_STATUSES } from './states.js';
+import { MAX_TASK_WAIT_S } from './task.js';
 import { WORKSPACE_PATTERN } from './workspace.js';
 
 /** The request to run a task, over HTTP (`POST /spawn`) and NATS (`ksi.api.spawn`). `null` for an optional field means absent. */
@@ -158,7 +159,7 @@ export const SpawnQuery = Type.Object(
     wait: Type.Optional(
       Type.Number({
         minimum: 0,
-        maximum: 3600,
+        maximum: MAX_TASK_WAIT_S,
         description:
           'How many seconds to wait for the outcome. Answers 200 with the finished task, or 202 when the time is up.',
       }),

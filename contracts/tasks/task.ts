@@ -70,11 +70,28 @@ export type Task = Static<typeof Task>;
 
 export const Output = Type.Record(Type.String(), Type.Unknown(), { description: "Claude's result object." });
 
+/** The maximum time that a request waits for the outcome of a task, in seconds. */
+export const MAX_TASK_WAIT_S = 3_600;
+
 export const TaskParams = Type.Object(
   { id: Type.String({ pattern: UUID_PATTERN, description: "The task's id." }) },
   { additionalProperties: false },
 );
 export type TaskParams = Static<typeof TaskParams>;
+
+export const TaskQuery = Type.Object(
+  {
+    wait: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: MAX_TASK_WAIT_S,
+        description: 'How many seconds to wait for the outcome. Then answers with the task as it is.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type TaskQuery = Static<typeof TaskQuery>;
 
 export const InputRequest = Type.Object(
   { text: Type.String({ minLength: 1, maxLength: 400_000, description: 'The text for Claude.' }) },

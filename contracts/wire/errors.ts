@@ -216,8 +216,8 @@ export const API_ERRORS = {
   },
   unsupported_media_type: {
     status: 415,
-    title: 'The body is not declared as JSON',
-    next: 'Send `Content-Type: application/json`.',
+    title: 'The body is not plain JSON',
+    next: 'Send uncompressed JSON with `Content-Type: application/json`.',
   },
   idempotency_mismatch: {
     status: 422,

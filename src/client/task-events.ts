@@ -69,6 +69,7 @@ async function* stream(
     const last: Record<string, string> = cursor === undefined ? {} : { 'last-event-id': cursor };
     const answer = await open({ accept: 'text/event-stream', ...last }, combined);
     connected();
+    if (answer.status === 204) return; // The task has ended, and there are no more events.
     if (answer.body === null) throw new KsiUnreachableError(url, new Error('the answer has no body'));
     yield* readServerSentEvents(answer.body, resetTimer);
   } finally {

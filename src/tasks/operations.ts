@@ -14,7 +14,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { settledSequenceOf } from './event-cursor.js';
 import { eventPage } from './event-page.js';
 import { queuesOf } from './queues.js';
-import { outcomeWithin, spawn } from './spawn.js';
+import { outcomeWithin, spawn, taskWithin } from './spawn.js';
 import type { Tasks } from './start.js';
 import { liftLimit, workersOf } from './workers.js';
 import { workspacesOf } from './workspaces.js';
@@ -42,7 +42,8 @@ export const taskHandlers = (services: TaskHandling): Handlers<typeof TASK_OPERA
     // Of a limited answer, half is for outputs and half for the other fields.
     tasks: (query, { principal, maxBytes }) =>
       tasks.page(query, principal, maxBytes === undefined ? undefined : maxBytes / 2),
-    task: ({ id }, { principal }) => tasks.task(id, principal),
+    task: ({ id, wait = 0 }, { principal, signal }) =>
+      wait === 0 ? tasks.task(id, principal) : taskWithin(services, id, principal, wait, signal),
     task_events: async ({ id, cursor, limit }, { principal }) => {
       await tasks.task(id, principal);
       const after = cursor === undefined ? 0 : await settledSequenceOf(cursor, hub);

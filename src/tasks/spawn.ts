@@ -56,18 +56,28 @@ interface Waiting {
 /**
  * Waits for the outcome of a task.
  * @param signal ends the wait early.
- * @returns the ended task; after the timeout, the acceptance with the task's current status. @throws {ApiError}
+ * @returns the ended task, or the task as it is when the time is up. @throws {ApiError}
  */
-export async function outcomeWithin(
+export const taskWithin = (
   { tasks, closing, authenticator }: Waiting,
+  id: string,
+  principal: Principal,
+  seconds: number,
+  signal: AbortSignal,
+): Promise<Task> =>
+  authenticator.whileValid(principal, (valid) => {
+    const ends = [AbortSignal.timeout(timerMs(seconds * 1_000)), closing, valid, signal];
+    return tasks.ended(id, principal, AbortSignal.any(ends));
+  });
+
+/** Waits for the outcome of an accepted task. @returns the ended task; after the timeout, the acceptance with the task's current status. @throws {ApiError} */
+export async function outcomeWithin(
+  waiting: Waiting,
   accepted: SpawnAccepted,
   principal: Principal,
   seconds: number,
   signal: AbortSignal,
 ): Promise<Task | SpawnAccepted> {
-  const task = await authenticator.whileValid(principal, (valid) => {
-    const ends = [AbortSignal.timeout(timerMs(seconds * 1_000)), closing, valid, signal];
-    return tasks.ended(accepted.task_id, principal, AbortSignal.any(ends));
-  });
+  const task = await taskWithin(waiting, accepted.task_id, principal, seconds, signal);
   return task.ended_at === undefined ? { ...accepted, status: task.status } : task;
 }

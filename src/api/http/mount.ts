@@ -7,7 +7,7 @@ import { requestSchema, type Operation } from '../../../contracts/wire/operation
 import { pathOf } from '../../../contracts/wire/path.js';
 import { defined } from '../../defined.js';
 import type { Call, Handlers } from '../../access/handlers.js';
-import { expectedRevision } from './revision.js';
+import { expectedRevision, matchesTag } from './revision.js';
 import { HttpCall } from './call.js';
 
 /** Answers a request. Operations that stream or set special headers have their own. */
@@ -28,7 +28,11 @@ export function mount(
       ...((name in replies && operation.method === 'GET') || operation.bytes !== undefined
         ? { exposeHeadRoute: false }
         : {}),
-      config: { scope: operation.scope, operation: name },
+      config: {
+        scope: operation.scope,
+        operation: name,
+        takesTicket: operation.event_stream === true ? 'event_stream' : undefined,
+      },
       schema: schemaOf(operation),
       handler: (request, reply) => {
         request.fields = fieldsOf(operation, request);
@@ -64,7 +68,12 @@ function replyOf(operation: Operation, handle: Handler): Reply {
     if (noStore === true) reply.header('cache-control', 'no-store');
     if (bytes !== undefined) return reply.type(bytes).send(Readable.fromWeb(answer as ReadableStream));
     const { revision } = answer as Fields;
-    if (etag === true && Number(revision) > 0) reply.header('etag', `"${String(revision)}"`);
+    if (etag === true && Number(revision) > 0) {
+      const tag = `"${String(revision)}"`;
+      reply.header('etag', tag);
+      if (operation.method === 'GET' && matchesTag(request.headers['if-none-match'], tag))
+        return reply.code(304).send();
+    }
     if (text !== undefined) reply.type(mediaType(text, fields)).serializer(String);
     return reply.send(answer);
   };

@@ -21,8 +21,8 @@ declare module 'fastify' {
     scope?: Scope | undefined;
     /** Whether any valid token is enough. */
     anyScope?: boolean;
-    /** Whether a ticket can replace the token. */
-    takesTicket?: boolean;
+    /** The kind of connection for which a ticket can replace the token: browsers cannot set headers on either. */
+    takesTicket?: 'websocket' | 'event_stream' | undefined;
     /** The operation that the route serves. */
     operation?: OperationName;
   }
@@ -33,3 +33,7 @@ export function principalOf(request: FastifyRequest): Principal {
   if (request.principal === undefined) throw new ApiError('unauthorized', 'The request has no valid bearer token');
   return request.principal;
 }
+
+/** Whether the client wants server-sent events. */
+export const acceptsEventStream = ({ headers }: FastifyRequest): boolean =>
+  headers.accept?.includes('text/event-stream') === true;

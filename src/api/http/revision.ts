@@ -23,3 +23,8 @@ export function expectedRevision(
   if (another !== undefined) throw invalid([{ field: 'revision', message: 'differs from the revision in the header' }]);
   return expected;
 }
+
+/** Whether an `If-None-Match` header of a read names this ETag (RFC 9110). A proxy may have made it a weak one. */
+export const matchesTag = (header: string | undefined, tag: string): boolean =>
+  header !== undefined &&
+  header.split(',').some((each) => each.trim() === '*' || each.trim().replace(/^W\//, '') === tag);

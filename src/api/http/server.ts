@@ -8,6 +8,7 @@ import { shuttingDown } from '../../errors/api-error.js';
 import type { Audit } from '../../access/audit.js';
 import { recordOperation } from '../record-operation.js';
 import type { OperationHandlers } from '../handlers.js';
+import { LiveFeed } from '../ws/live.js';
 import { eventsRoute, type EventsServices } from '../ws/route.js';
 import { buildHttpServer, type HttpServerOptions } from './edge/server.js';
 import { refuseStrayUpgrades } from './edge/upgrades.js';
@@ -22,8 +23,8 @@ import { taskEventsReply, type TaskEventsServices } from './replies/task-events.
 export type ServerServices = HttpServerOptions &
   ProbeServices &
   SpawnServices &
-  TaskEventsServices &
-  EventsServices & { readonly audit: Audit };
+  Omit<TaskEventsServices, 'live'> &
+  Omit<EventsServices, 'live'> & { readonly audit: Audit };
 
 /** The HTTP and WebSocket server, ready to listen. */
 export async function buildServer(services: ServerServices, handlers: OperationHandlers): Promise<FastifyInstance> {
@@ -50,15 +51,16 @@ export async function buildServer(services: ServerServices, handlers: OperationH
       handleProtocols: (protocols) => protocols.has(SUBPROTOCOL) && SUBPROTOCOL,
     },
   });
+  const live = new LiveFeed(services.broker, services.log);
   const refuseOthers = methodNotAllowed(app);
   mount(app, handlers, {
     spawn: spawnReply(services),
-    task_events: taskEventsReply(services),
+    task_events: taskEventsReply({ ...services, live }),
     task_output: outputReply(services.tasks),
     task_event_body: eventBodyReply(services.tasks),
   });
   probeRoutes(app, services);
-  eventsRoute(app, services);
+  eventsRoute(app, { ...services, live });
   refuseOthers();
   await app.ready();
   return app;

@@ -3,6 +3,8 @@ import type { TSchema } from 'typebox';
 import { check, type Fault } from '../../../contracts/wire/check.js';
 import { invalid, type ApiError } from '../../errors/api-error.js';
 
+const BOOLEANS: Readonly<Record<string, boolean>> = { true: true, 1: true, false: false, 0: false };
+
 type Properties = Record<string, { type?: string }>;
 
 /** Converts the text of a query string to the numbers, booleans and lists that the schema expects. */
@@ -18,7 +20,7 @@ function parseText(type: string | undefined, text: unknown): unknown {
   if (typeof text !== 'string') return text;
   if (type === 'array') return text.split(',');
   if ((type === 'number' || type === 'integer') && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
-  if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
+  if (type === 'boolean') return BOOLEANS[text] ?? text;
   return text;
 }
 
@@ -26,7 +28,9 @@ function parseText(type: string | undefined, text: unknown): unknown {
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   const parse = httpPart === 'querystring' ? (value: unknown) => parseQuery(schema, value) : (value: unknown) => value;
   return (value: unknown) => {
-    const result = check(schema, parse(value));
+    // A client sends no body where every field is optional.
+    const isAbsent = httpPart === 'body' && value === null && !('required' in schema);
+    const result = check(schema, isAbsent ? {} : parse(value));
     return result.ok ? { value: result.value } : { error: faultsError(result.faults, httpPart) };
   };
 };

@@ -10,7 +10,7 @@ import type { Metrics } from '../../telemetry/metrics.js';
 import { sequenceOf, settledSequenceOf } from '../../tasks/event-cursor.js';
 import { principalOf } from '../http/request-principal.js';
 import { EventConnection, parseSubjects, type ConnectionServices } from './connection.js';
-import { LiveFeed } from './live.js';
+import type { LiveFeed } from './live.js';
 import { Outgoing } from './outgoing.js';
 
 /** The interval of pings. A client that has not answered one by the next is disconnected. */
@@ -19,13 +19,13 @@ const PING_MS = 30_000;
 export interface EventsServices extends ConnectionServices {
   readonly authenticator: Authenticator;
   readonly metrics: Metrics;
+  readonly live: LiveFeed;
   /** Aborts when the API begins to shut down. */
   readonly closing: AbortSignal;
 }
 
 export function eventsRoute(app: FastifyInstance, services: EventsServices): void {
-  const { broker, hub, metrics, closing, log, authenticator, audit } = services;
-  const live = new LiveFeed(broker, log);
+  const { hub, metrics, closing, log, authenticator, audit, live } = services;
   const upgrades = new WeakMap<IncomingMessage, string>();
   app.websocketServer.on('headers', (headers: string[], raw: IncomingMessage) =>
     headers.push(`${REQUEST_ID_HEADER}: ${upgrades.get(raw) ?? ''}`),
@@ -33,7 +33,7 @@ export function eventsRoute(app: FastifyInstance, services: EventsServices): voi
   app.route<{ Querystring: EventsQuery }>({
     method: 'GET',
     url: '/events',
-    config: { scope: 'read', takesTicket: true },
+    config: { scope: 'read', takesTicket: 'websocket' },
     schema: { querystring: EventsQuery },
     // Check the query before the upgrade, so that a fault gets an HTTP answer.
     preHandler: async ({ id, raw, query: { since, subject } }) => {

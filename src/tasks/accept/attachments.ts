@@ -30,7 +30,14 @@ export function* faultsOfAttachments(attachments: readonly Attachment[] = []): G
   }
 }
 
-function faultOf({ media_type: type, data }: Attachment): Fault | undefined {
+/** Many tools break base64 into lines. Claude gets it on one line. */
+export const onOneLine = (attachments: readonly Attachment[] | undefined): Attachment[] | undefined =>
+  attachments?.map((attachment) => ({ ...attachment, data: unwrapped(attachment.data) }));
+
+const unwrapped = (data: string): string => data.replaceAll(/[\r\n]/g, '');
+
+function faultOf({ media_type: type, data: wrapped }: Attachment): Fault | undefined {
+  const data = unwrapped(wrapped);
   if (type.startsWith('image/') && data.length > MAX_IMAGE_CHARS)
     return { field: 'data', message: `has ${data.length} characters; an image may have at most ${MAX_IMAGE_CHARS}` };
   const bytes = Buffer.from(data, 'base64');

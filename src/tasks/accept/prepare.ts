@@ -1,4 +1,5 @@
 import { DEFAULT_QUEUE, FORMAT_VERSION } from '../../../contracts/wire/names.js';
+import { onOneLine } from './attachments.js';
 import { ClaudeOptions } from '../../../contracts/tasks/claude-options.js';
 import { Policy } from '../../../contracts/tasks/policy.js';
 import type { SpawnCommand, SpawnRequest, SpawnAccepted } from '../../../contracts/tasks/spawn.js';
@@ -80,7 +81,7 @@ export const commandFor = (
     prompt: request.prompt,
     ...pickFields(request, ClaudeOptions.properties),
     ...(workspace === undefined ? {} : { workspace }),
-    attachments: request.attachments,
+    attachments: onOneLine(request.attachments),
     metadata: request.metadata,
     ...(budgetUsd === undefined ? {} : { budget_usd: budgetUsd }),
     fork_of: session.forkOf,

@@ -8,11 +8,12 @@ import { ApiError } from '../../../errors/api-error.js';
 import { demand, hasToken, isOpen, type Authenticator } from '../../../access/auth.js';
 import { PROBLEM_TYPE, problemOf, toApiError } from '../../../errors/problem.js';
 import { requestIdFrom } from '../../../telemetry/correlation.js';
-import { principalOf } from '../request-principal.js';
+import { acceptsEventStream, principalOf } from '../request-principal.js';
 import type { Tickets } from '../../../access/tokens/tickets.js';
 import { rateHeaders } from '../../../access/rates/limiter.js';
 import { validatorCompiler } from '../validation.js';
 import { answerClientError } from './client-error.js';
+import { compressLargeAnswers } from './compression.js';
 import { cors } from './cors.js';
 import { HostPolicy } from './host-policy.js';
 import { acceptJsonOnly } from './json-body.js';
@@ -98,6 +99,7 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
     strictTransportSecurity: tls !== undefined,
   });
   cors(app, hostPolicy);
+  compressLargeAnswers(app);
   app.addHook('onRequest', async (request) => {
     const { authorization } = request.headers;
     request.principal =
@@ -134,11 +136,14 @@ function accessFault({ headers }: FastifyRequest, hostPolicy: HostPolicy, authen
 
 const noToken = (): ApiError => new ApiError('unauthorized', 'The request has no valid bearer token');
 
-/** Redeems a ticket. Only upgrades may use one, because browsers cannot set headers on a WebSocket. */
+/** Redeems a ticket. Only WebSockets and event streams may use one, because browsers cannot set headers on them. */
 async function principalOfTicket(request: FastifyRequest, authenticator: Authenticator, tickets: Tickets) {
   const { ticket } = request.query as { ticket?: unknown };
   const { takesTicket } = request.routeOptions.config;
-  if (takesTicket !== true || request.headers.upgrade === undefined || typeof ticket !== 'string') return undefined;
+  const { upgrade } = request.headers;
+  const connects =
+    takesTicket === 'websocket' ? upgrade !== undefined : takesTicket !== undefined && acceptsEventStream(request);
+  if (!connects || typeof ticket !== 'string') return undefined;
   const tokenId = await tickets.redeem(ticket);
   return tokenId === undefined ? undefined : authenticator.holderOf(tokenId);
 }

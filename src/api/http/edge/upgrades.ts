@@ -20,7 +20,7 @@ export function endWithAnswer({ headers, socket }: FastifyRequest, reply: Fastif
  */
 export function refuseStrayUpgrades(app: FastifyInstance): void {
   app.addHook('onRequest', async ({ headers, routeOptions }) => {
-    if (headers.upgrade !== undefined && routeOptions.config.takesTicket !== true)
+    if (headers.upgrade !== undefined && routeOptions.config.takesTicket !== 'websocket')
       throw new ApiError('invalid_request', 'Only GET /events is a WebSocket. Send the request without `Upgrade`');
   });
 }

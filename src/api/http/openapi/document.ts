@@ -108,11 +108,17 @@ function operationOf(name: string, operation: Operation, schemas: Schemas): Json
     requestBody:
       body === undefined
         ? undefined
-        : { required: true, content: { 'application/json': media(schemas.shown(body), example?.body) } },
-    responses: { ...Object.fromEntries(successes), ...errorsOf(scope) },
+        : { required: 'required' in body, content: { 'application/json': media(schemas.shown(body), example?.body) } },
+    responses: { ...Object.fromEntries(successes), ...withoutContent(operation), ...errorsOf(scope) },
     'x-ksi-audit': isAudited(operation) ? name : undefined,
   };
 }
+
+/** The answers without content that HTTP adds to those of an operation. */
+const withoutContent = ({ method, event_stream: streams, etag }: Operation): Json => ({
+  ...(streams === true ? { 204: { description: 'Event stream only: no more events', headers: headers() } } : {}),
+  ...(method === 'GET' && etag === true ? { 304: { description: STATUS_CODES[304], headers: headers('ETag') } } : {}),
+});
 
 function parametersOf(where: 'path' | 'query', fields: TObject | undefined, schemas: Schemas): Json[] {
   if (fields === undefined) return [];
@@ -156,6 +162,9 @@ function headerParametersOf(operation: Operation, schemas: Schemas): Json[] {
             ? []
             : [header('If-None-Match', '`*`: refuse if a value exists.', ANY_REVISION)]),
         ]
+      : []),
+    ...(operation.method === 'GET' && operation.etag === true
+      ? [header('If-None-Match', 'Answers 304 if the value has this `ETag`.', { type: 'string', examples: ['"7"'] })]
       : []),
     ...(operation.event_stream === true
       ? [header('Last-Event-ID', 'Resumes the stream after this event.', { type: 'string' })]

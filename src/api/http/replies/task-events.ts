@@ -17,13 +17,16 @@ import type { Metrics } from '../../../telemetry/metrics.js';
 import { settledSequenceOf } from '../../../tasks/event-cursor.js';
 import { eventPage } from '../../../tasks/event-page.js';
 import type { Principal } from '../../../access/principal.js';
+import type { LiveFeed, LiveMessage } from '../../ws/live.js';
 import type { Reply } from '../mount.js';
+import { acceptsEventStream } from '../request-principal.js';
 
 const HEARTBEAT_MS = 15_000;
 
 export interface TaskEventsServices extends Pick<Store, 'hub' | 'limit'>, Pick<Access, 'authenticator'> {
   readonly tasks: TaskReader;
   readonly metrics: Metrics;
+  readonly live: LiveFeed;
   readonly log: Logger;
   /** Aborts when the API begins to shut down. */
   readonly closing: AbortSignal;
@@ -40,13 +43,16 @@ export const taskEventsReply =
     const resumed = request.headers['last-event-id'];
     const since = typeof resumed === 'string' && resumed !== '' ? resumed : query.cursor;
     const after = since === undefined ? 0 : await settledSequenceOf(since, hub);
-    if (request.headers.accept?.includes('text/event-stream') === true) {
+    if (acceptsEventStream(request)) {
+      const ended = task.ended_at !== undefined;
+      // An EventSource reconnects after the end of a stream, and 204 makes it stop.
+      if (ended && (await eventPage(hub, id, after, 1)).events.length === 0) return reply.code(204).send();
       await new EventStream(
         { ...services, log: services.log.child({ request_id: request.id }) },
         reply,
         id,
         principal,
-      ).run(after, task.ended_at !== undefined);
+      ).run(after, { ended, deltas: query.deltas === true });
       return reply;
     }
     const { events, more } = await eventPage(hub, id, after, query.limit);
@@ -72,8 +78,8 @@ class EventStream {
     this.#id = id;
   }
 
-  async run(after: number, ended: boolean): Promise<void> {
-    const { hub, limit, metrics, closing, log, authenticator } = this.#services;
+  async run(after: number, { ended, deltas }: { readonly ended: boolean; readonly deltas: boolean }): Promise<void> {
+    const { hub, limit, metrics, closing, log, authenticator, live } = this.#services;
     // `onAbort` does not call listeners that are added after the abort.
     if (closing.aborted) throw shuttingDown();
     const headers = Object.entries(this.#reply.getHeaders());
@@ -81,9 +87,12 @@ class EventStream {
     for (const [name, value] of headers) if (value !== undefined) raw.setHeader(name, value);
     const end = (): void => void raw.end();
     let unread = 0;
+    let leaveLive: (() => void) | undefined;
     raw.writeHead(200, {
       'content-type': 'text/event-stream',
-      'cache-control': 'no-cache',
+      // Proxies buffer and compress answers by default, which would hold events back.
+      'cache-control': 'no-cache, no-transform',
+      'x-accel-buffering': 'no',
       connection: 'keep-alive',
     });
     raw.write(': ksi\n\n');
@@ -101,6 +110,8 @@ class EventStream {
         // The outcome of an ended task may no longer be in the stream, so do not wait for it.
         live: () => {
           if (ended) end();
+          // Deltas before this point belong to text that the stored events have.
+          else if (deltas && !raw.destroyed) leaveLive = live.subscribe((message) => this.#sendDelta(message));
         },
       },
     });
@@ -119,6 +130,7 @@ class EventStream {
       unwatch();
       clearInterval(heartbeat);
       feed.stop();
+      leaveLive?.();
       disconnected();
     });
     try {
@@ -128,6 +140,13 @@ class EventStream {
       log.warn({ err: error, task_id: this.#id }, 'an event stream failed; closing it');
       raw.destroy();
     }
+  }
+
+  /** Skips the delta while the client is behind: the events have the whole text. */
+  #sendDelta({ tokens: [, , , id], frame }: LiveMessage): void {
+    const { raw } = this.#reply;
+    if (id === this.#id && !raw.writableEnded && !raw.writableNeedDrain)
+      raw.write(`event: SPAWN_DELTA\ndata: ${frame.toString()}\n\n`);
   }
 
   #send(event: HubEvent): void {
