@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { check, type Fault } from '../../contracts/wire/check.js';
 import { Profile } from '../../contracts/agents/profiles.js';
-import { isRecord } from '../json.js';
+import { isRecord, parseText } from '../json.js';
 import { pickFields } from '../pick-fields.js';
 import { defined } from '../defined.js';
 
@@ -26,7 +26,15 @@ const LegacyProfile = Type.Object({
   allowed_tools: Type.Optional(Type.Array(Type.String())),
 });
 /** Fields that only legacy profiles have. */
-const LEGACY_FIELDS = ['name', 'model', 'system_prompt', 'enable_tools', 'allowed_tools', 'prompt_template'];
+const LEGACY_FIELDS = [
+  'name',
+  'model',
+  'system_prompt',
+  'enable_tools',
+  'allowed_tools',
+  'prompt_template',
+  'system_instructions',
+];
 
 /** Parses a profile, current or legacy. @throws {ProfileError} */
 export function parseProfile(text: string): Profile {
@@ -36,11 +44,20 @@ export function parseProfile(text: string): Profile {
   } catch (error) {
     throw new ProfileError((error as Error).message, { cause: error });
   }
-  const isLegacy = isRecord(raw) && LEGACY_FIELDS.some((field) => Object.hasOwn(raw, field));
-  const profile = check(Profile, isLegacy ? modern(raw) : raw);
+  const profile = check(Profile, isLegacy(raw) ? modern(raw) : raw);
   if (!profile.ok) throw faulty(profile.faults);
   return profile.value;
 }
+
+/** The fields of a legacy profile that `parseProfile` ignores. @returns [] for a current profile or an invalid file */
+export function ignoredFields(text: string): string[] {
+  const raw = parseText(text);
+  if (!isLegacy(raw)) return [];
+  return Object.keys(raw).filter((field) => field !== 'name' && !Object.hasOwn(LegacyProfile.properties, field));
+}
+
+const isLegacy = (raw: unknown): raw is Record<string, unknown> =>
+  isRecord(raw) && LEGACY_FIELDS.some((field) => Object.hasOwn(raw, field));
 
 function modern(raw: unknown): Profile {
   const checked = check(LegacyProfile, raw);

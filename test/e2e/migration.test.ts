@@ -13,6 +13,7 @@ import { without } from '../fixtures/tools.js';
 
 const WITH_TRANSCRIPT = '11111111-1111-4111-8111-111111111111';
 const OF_ITS_LOG = '22222222-2222-4222-8222-222222222222';
+const DAMAGED = '9d0f3a52-6c1b-4d5e-8f70-2b3c4d5e6f70';
 const UUID = '33333333-3333-4333-8333-333333333333';
 
 describe('docs/migration.md', { skip: without('python3') }, () => {
@@ -74,10 +75,32 @@ describe('docs/migration.md', { skip: without('python3') }, () => {
   it('names what it cannot bring, and brings the rest', async () => {
     await writeFile(join(home, 'old', 'agent_profiles', 'broken.json'), '{ "role": ');
     await writeFile(join(home, 'old', 'shared_state', 'plan.json'), JSON.stringify({ value: 'another' }));
+    await writeFile(join(home, 'old', 'agent_profiles', 'template.json'), '{"role": "x", "prompt_template": "Do {task}", "system_instructions": "Be brief"}'); // prettier-ignore
+    await writeFile(join(home, 'old', 'prompts', 'compositions', 'unclosed.yaml'), 'components: [');
+    await writeFile(join(home, 'old', 'identities.json'), '{ "half":');
+    const logged = { timestamp: '2025-06-01T10:00:00Z', type: 'human', content: 'The word is MEDLAR' };
+    await writeFile(join(home, 'old', 'claude_logs', `${DAMAGED}.jsonl`), `${JSON.stringify(logged)}\n{ "type": \n`);
+    await bash(
+      'mkfifo old/agent_profiles/pipe.json old/claude_logs/00000000-0000-4000-8000-000000000000.jsonl',
+      home,
+      env,
+    );
     await bash('make up', home, env);
     const { code, output } = await bash('npx ksi import --claude-dir claude old', home, env);
     assert.equal(code, 1);
     assert.match(output, /^failed +profile +broken +Unexpected end of JSON input$/m);
+    for (const line of [
+      /^failed +profile +pipe +It is not a regular file/m,
+      /^failed +session +00000000-0000-4000-8000-000000000000 +It is not a regular file/m,
+      /^brought +profile +template +Without prompt_template, system_instructions, which KSI cannot store/m,
+      /^failed +composition +unclosed\.yaml +/m,
+      /^failed +file +identities\.json +It is not JSON/m,
+      new RegExp(`^brought +session +${DAMAGED} +.* Without 1 damaged line\\.`, 'm'),
+    ])
+      assert.match(output, line);
+    const missing = await bash('npx ksi import no-such-folder', home, env);
+    assert.equal(missing.code, 1);
+    assert.match(missing.output, /no-such-folder is not a folder/);
     assert.match(output, /^kept +shared +plan +KSI has a different one/m);
     assert.match(output, new RegExp(`^there +session +${OF_ITS_LOG}$`, 'm'));
   });

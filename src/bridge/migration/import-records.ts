@@ -1,19 +1,18 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { check } from '../../../contracts/wire/check.js';
 import { Appearance, IdentityUpdate, type Identity } from '../../../contracts/agents/identities.js';
 import type { Profile } from '../../../contracts/agents/profiles.js';
 import { KsiError, KsiUnreachableError } from '../../client/errors.js';
 import type { Transport } from '../../client/transport.js';
-import { parseProfile } from '../../prompts/profile-file.js';
+import { ignoredFields, parseProfile } from '../../prompts/profile-file.js';
 import { withTraits } from '../identity.js';
 import { ksiAgentId } from '../agent-ids.js';
 import { unlessMissing } from '../errors.js';
 import type { WorkDir } from '../files/work-dir.js';
 import type { MovedItem, MoveOptions } from './item.js';
 import { isRecord } from '../../json.js';
-import { namesIn, readJsonFile } from './json-file.js';
+import { namesIn, readJsonFile, textIn } from './json-file.js';
 import { ifExists } from '../../if-exists.js';
 
 const IDENTITIES = 'identities.json';
@@ -34,13 +33,23 @@ export async function* importProfiles(
     const name = file.slice(0, -'.json'.length);
     if (options.only !== undefined && !(await options.only(join(dir.profiles, file)))) continue;
     yield await movedItem('profile', name, async () => {
-      const profile = parseProfile(await readFile(join(dir.profiles, file), 'utf8'));
+      const text = await textIn(join(dir.profiles, file));
+      const profile = parseProfile(text);
       const known = await unlessMissing(ksi.call('profile', { name }));
       const put = (): Promise<unknown> => ksi.call('profile_set', { name, ...profile });
-      return place({ known: known === undefined ? undefined : bare(known), wanted: profile, put, options });
+      const placed = await place({
+        known: known === undefined ? undefined : bare(known),
+        wanted: profile,
+        put,
+        options,
+      });
+      return { ...without(ignoredFields(text)), ...placed };
     });
   }
 }
+
+const without = (fields: readonly string[]): Pick<MovedItem, 'note'> =>
+  fields.length === 0 ? {} : { note: `Without ${fields.join(', ')}, which KSI cannot store.` };
 
 /** A profile without KSI's own fields. */
 function bare({
@@ -87,8 +96,9 @@ export async function* importIdentities(
   options: RecordOptions,
 ): AsyncGenerator<MovedItem> {
   for (const path of [join(dir.sharedState, IDENTITIES), join(dir.root, IDENTITIES)]) {
-    const identities = await readIfThere(path);
-    if (isRecord(identities)) yield* importEachIdentity(ksi, identities, options);
+    const { content, failed } = await readIfThere(dir, path);
+    if (failed !== undefined) yield failed;
+    if (isRecord(content)) yield* importEachIdentity(ksi, content, options);
   }
 }
 
@@ -116,7 +126,7 @@ async function placeIdentity(
   const unknown = Object.keys(rest).filter((name) => !(name in IdentityUpdate.properties));
   const checked = check(IdentityUpdate, fields);
   if (!checked.ok) throw new Error(checked.faults.map(({ field, message }) => `${field} ${message}`).join('; '));
-  const note = unknown.length === 0 ? {} : { note: `Without ${unknown.join(', ')}, which KSI cannot store.` };
+  const note = without(unknown);
   const known = await unlessMissing(ksi.call('identity', { agent_id }));
   if (known !== undefined && !overwrite)
     return known.identity_uuid === uuid ? { outcome: 'there' } : { outcome: 'kept', note: KEPT };
@@ -146,7 +156,8 @@ export async function* importStateFiles(
   options: RecordOptions,
 ): AsyncGenerator<MovedItem> {
   for (const file of (await namesIn(dir.root)).filter((name) => /state.*\.json$/.test(name))) {
-    const state = await readIfThere(join(dir.root, file));
+    const { content: state, failed } = await readIfThere(dir, join(dir.root, file));
+    if (failed !== undefined) yield failed;
     if (!isRecord(state)) continue;
     const { shared_state: shared, agents, identities } = state;
     if (isRecord(shared))
@@ -211,7 +222,12 @@ async function movedItem(kind: MovedItem['kind'], name: string, action: () => Pr
   }
 }
 
-const readIfThere = (path: string): Promise<unknown> =>
-  ifExists(readJsonFile(path)).catch((error: unknown) => {
-    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
-  });
+/** Reads a file of several records. @returns the item that reports a file which cannot be read */
+async function readIfThere(dir: WorkDir, path: string): Promise<{ content?: unknown; failed?: MovedItem }> {
+  try {
+    return { content: await ifExists(readJsonFile(path)) };
+  } catch (error) {
+    const name = relative(dir.root, path);
+    return { failed: { kind: 'file', name, outcome: 'failed', note: (error as Error).message } };
+  }
+}

@@ -1,14 +1,12 @@
-import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UUID_PATTERN } from '../../../contracts/wire/names.js';
-import type { SessionExport } from '../../../contracts/sessions/sessions.js';
 import type { KsiApi } from '../../client/api.js';
 import { KsiError } from '../../client/errors.js';
 import { unlessMissing } from '../errors.js';
 import type { WorkDir } from '../files/work-dir.js';
 import type { MovedItem, MoveOptions } from './item.js';
 import { namesIn, readJsonLines } from './json-file.js';
-import { transcriptOfLog, type ClaudeTranscripts } from './transcripts.js';
+import { transcriptOfLog, type ClaudeTranscripts, type ReadSession } from './transcripts.js';
 
 const SESSION_LOG = new RegExp(`^(${UUID_PATTERN.slice(1, -1)})\\.jsonl$`);
 /** The latest log is imported under its session's id; `leftOver` reports the log of the message bus. */
@@ -29,8 +27,7 @@ export async function* importSessions(
       continue;
     }
     try {
-      if ((await lstat(join(dir.logs, file))).isFile())
-        yield await importSession(client, dir, transcripts, { ...options, id });
+      yield await importSession(client, dir, transcripts, { ...options, id });
     } catch (error) {
       yield { kind: 'session', name: id, outcome: 'failed', note: (error as Error).message };
     }
@@ -45,11 +42,14 @@ async function importSession(
 ): Promise<MovedItem> {
   const item = { kind: 'session', name: id } as const;
   const own = await transcripts.read(id);
-  const session = own ?? (await sessionFromLog(dir, id));
+  const { broken, ...session } = own ?? (await sessionFromLog(dir, id));
   if (session.entries.length === 0)
     return { ...item, outcome: 'left', note: 'Its log is empty and Claude has no transcript of it.' };
-  const note =
-    own === undefined ? { note: "Imported from its log, without tool use, because Claude's transcript is gone." } : {};
+  const notes = [
+    ...(own === undefined ? ["Imported from its log, without tool use, because Claude's transcript is gone."] : []),
+    ...(broken === 0 ? [] : [`Without ${broken} damaged ${broken === 1 ? 'line' : 'lines'}.`]),
+  ];
+  const note = notes.length === 0 ? {} : { note: notes.join(' ') };
   if ((await unlessMissing(client.sessions.get(id))) !== undefined) return { ...item, outcome: 'there' };
   if (dryRun) return { ...item, outcome: 'brought', ...note };
   try {
@@ -68,7 +68,7 @@ async function importSession(
   }
 }
 
-async function sessionFromLog(dir: WorkDir, id: string): Promise<Omit<SessionExport, 'session_id'>> {
-  const { entries } = await readJsonLines(join(dir.logs, `${id}.jsonl`));
-  return { format: 'ksi-session', v: 1, entries: transcriptOfLog(id, entries) };
+async function sessionFromLog(dir: WorkDir, id: string): Promise<ReadSession> {
+  const { entries, broken } = await readJsonLines(join(dir.logs, `${id}.jsonl`));
+  return { format: 'ksi-session', v: 1, entries: transcriptOfLog(id, entries), broken };
 }

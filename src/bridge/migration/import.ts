@@ -1,7 +1,9 @@
-import { lstat } from 'node:fs/promises';
+import { lstat, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KsiApi } from '../../client/api.js';
 import type { Transport } from '../../client/transport.js';
+import { ifExists } from '../../if-exists.js';
+import { BridgeError } from '../errors.js';
 import type { WorkDir } from '../files/work-dir.js';
 import { importPrompts } from './import-prompts.js';
 import { importIdentities, importProfiles, importShared, importStateFiles } from './import-records.js';
@@ -16,6 +18,8 @@ export interface ImportOptions {
   readonly overwrite: boolean;
   /** Claude's configuration folder, which has the transcripts. */
   readonly claudeDir: string;
+  /** Whether the user named it. The default folder need not exist. */
+  readonly claudeDirGiven: boolean;
   /** KSI's folder of prompts, if known. */
   readonly prompts: string | undefined;
 }
@@ -37,6 +41,8 @@ export async function* importWorkDir(
   dir: WorkDir,
   options: ImportOptions,
 ): AsyncGenerator<MovedItem> {
+  await demandFolder(dir.root);
+  if (options.claudeDirGiven) await demandFolder(options.claudeDir);
   yield* importProfiles(ksi, dir, options);
   yield* importIdentities(ksi, dir, options);
   yield* importShared(ksi, dir, options);
@@ -44,6 +50,12 @@ export async function* importWorkDir(
   yield* importPrompts(dir, options.prompts, options);
   yield* importSessions(client, dir, new ClaudeTranscripts(options.claudeDir), options);
   yield* leftOver(dir);
+}
+
+/** @throws {BridgeError} */
+async function demandFolder(path: string): Promise<void> {
+  if ((await ifExists(stat(path)))?.isDirectory() !== true)
+    throw new BridgeError(`${path} is not a folder. Check the path.`);
 }
 
 /** Reports everything that KSI cannot store. */

@@ -4,6 +4,10 @@ import { SESSION_NAMESPACE } from '../../../contracts/wire/names.js';
 import type { SessionExport, TranscriptEntry } from '../../../contracts/sessions/sessions.js';
 import { namesIn, readJsonLines } from './json-file.js';
 
+/** A session, and how many lines of its files are damaged. */
+export type ReadSession = Omit<SessionExport, 'session_id'> & { readonly broken: number };
+type Subagents = NonNullable<SessionExport['subagents']>;
+
 /** Finds Claude's transcripts, `<folder>/projects/<project>/<session>.jsonl`. */
 export class ClaudeTranscripts {
   readonly #folder: string;
@@ -15,17 +19,18 @@ export class ClaudeTranscripts {
   }
 
   /** @returns undefined if there is no transcript or it has no entries @throws {Error} if the file cannot be read */
-  async read(sessionId: string): Promise<Omit<SessionExport, 'session_id'> | undefined> {
+  async read(sessionId: string): Promise<ReadSession | undefined> {
     const file = (await this.#all()).get(sessionId);
     if (file === undefined) return undefined;
-    const { entries } = await readJsonLines(file);
+    const { entries, broken } = await readJsonLines(file);
     const kept = entries.filter(isEntry);
     if (kept.length === 0) return undefined;
-    const subagents = await this.#subagents(file.slice(0, -ENDING.length));
+    const { subagents, broken: brokenParts } = await this.#subagents(file.slice(0, -ENDING.length));
     return {
       format: 'ksi-session',
       v: 1,
       entries: kept,
+      broken: broken + brokenParts,
       ...(Object.keys(subagents).length === 0 ? {} : { subagents }),
     };
   }
@@ -45,13 +50,16 @@ export class ClaudeTranscripts {
   }
 
   /** The transcripts below `<session>/`, by relative path without the ending, as Claude names them. */
-  async #subagents(folder: string): Promise<NonNullable<SessionExport['subagents']>> {
-    const parts: NonNullable<SessionExport['subagents']> = {};
+  async #subagents(folder: string): Promise<{ subagents: Subagents; broken: number }> {
+    const subagents: Subagents = {};
+    let broken = 0;
     for await (const path of transcriptsBelow(folder, DEEPEST)) {
       const key = relative(folder, path).slice(0, -ENDING.length).split(sep).join('/');
-      parts[key] = (await readJsonLines(path)).entries.filter(isEntry);
+      const read = await readJsonLines(path);
+      subagents[key] = read.entries.filter(isEntry);
+      broken += read.broken;
     }
-    return parts;
+    return { subagents, broken };
   }
 }
 

@@ -43,6 +43,7 @@ async function run(workdir: string, options: Options): Promise<number> {
   const items: AsyncIterable<MovedItem> = importWorkDir({ ksi, client }, workDir(resolve(workdir)), {
     dryRun: options.dryRun === true,
     overwrite: options.overwrite === true,
+    claudeDirGiven: options.claudeDir !== undefined,
     claudeDir: options.claudeDir ?? present(process.env['CLAUDE_CONFIG_DIR']) ?? join(homedir(), '.claude'),
     prompts: options.prompts ?? present(process.env['KSI_PROMPTS']),
   });
