@@ -7,6 +7,7 @@ import type { Broker } from '../src/broker/connect.js';
 import { listOf } from '../src/config/load.js';
 import { mcpServersFile } from '../src/tools/mcp-servers.js';
 import { toolPolicyFile } from '../src/tools/policy-file.js';
+import { addedRoots } from '../src/workspaces/added-roots.js';
 import { Workspaces, writersIn } from '../src/workspaces/roots.js';
 import type { WorkerContext } from './attempt/context.js';
 import { MAX_NAK_MS } from './attempt/delay-run.js';
@@ -57,7 +58,7 @@ export function partsOf({ broker, config, env, log, containment }: PartsOptions,
     { ksiDir: folders.base, hidden: secretFiles(config) },
     log,
   );
-  const workspaces = new Workspaces(config.KSI_WORKSPACES);
+  const workspaces = new Workspaces(config.KSI_WORKSPACES, addedRoots(config.KSI_DIR, log));
   const slots = new Slots(config.KSI_CONCURRENCY);
   const presence = new WorkerPresenceEntry(broker, process, log);
   const onChange = (): void => presence.say();

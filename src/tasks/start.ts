@@ -13,6 +13,7 @@ import type { SessionsService } from '../sessions/start.js';
 import type { Store } from '../store/start.js';
 import { mcpServersFile } from '../tools/mcp-servers.js';
 import { toolPolicyFile } from '../tools/policy-file.js';
+import { addedRoots } from '../workspaces/added-roots.js';
 import { Workspaces, writersIn } from '../workspaces/roots.js';
 import { Acceptor } from './accept/acceptor.js';
 import { IDEMPOTENCY_RECORDS } from '../../contracts/tasks/idempotency.js';
@@ -69,7 +70,7 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
         names,
         budget,
         exchanges,
-        workspaces: new Workspaces(config.KSI_WORKSPACES),
+        workspaces: new Workspaces(config.KSI_WORKSPACES, addedRoots(config.KSI_DIR, log)),
         toolPolicy: toolPolicyFile(config.KSI_TOOL_POLICY, log),
         mcpServers: mcpServersFile(config.KSI_MCP_SERVERS, log),
         config,

@@ -11,12 +11,18 @@ export type FoundWorkspace =
 
 const PATTERN = new RegExp(WORKSPACE_PATTERN);
 
-/** The folders in which the operator lets tasks work (KSI_WORKSPACES). */
+/** The folders in which the operator lets tasks work: KSI_WORKSPACES, and those added while the cluster runs. */
 export class Workspaces {
-  readonly #roots: ReadonlyMap<string, string>;
+  readonly #configured: ReadonlyMap<string, string>;
+  readonly #added: () => ReadonlyMap<string, string>;
 
-  /** @param configured `name=/path` items, separated by commas. @throws {ConfigError} */
-  constructor(configured: string) {
+  /**
+   * @param configured `name=/path` items, separated by commas.
+   * @param added the roots that were added meanwhile. A name that is configured with another path stands for neither.
+   * @throws {ConfigError}
+   */
+  constructor(configured: string, added: () => ReadonlyMap<string, string> = () => new Map()) {
+    this.#added = added;
     const roots = new Map<string, string>();
     for (const item of listOf(configured)) {
       const at = item.indexOf('=');
@@ -25,10 +31,20 @@ export class Workspaces {
         throw new ConfigError([`KSI_WORKSPACES uses the name ${name} twice: give each folder its own name`]);
       roots.set(name, resolve(item.slice(at + 1)));
     }
-    this.#roots = roots;
+    this.#configured = roots;
   }
 
-  /** Whether the operator has configured no root. */
+  get #roots(): ReadonlyMap<string, string> {
+    return new Map([...this.#added(), ...this.#configured]);
+  }
+
+  /** Whether two roots have the name. */
+  #isAmbiguous(name: string): boolean {
+    const [configured, added] = [this.#configured.get(name), this.#added().get(name)];
+    return configured !== undefined && added !== undefined && configured !== added;
+  }
+
+  /** Whether there is no root. */
   get none(): boolean {
     return this.#roots.size === 0;
   }
@@ -39,12 +55,15 @@ export class Workspaces {
    */
   async find(workspace: string): Promise<FoundWorkspace> {
     const [name = '', ...folders] = workspace.split('/');
-    const configured = this.#roots.get(name);
+    const roots = this.#roots;
+    const configured = roots.get(name);
     // The name may come from the broker, so this process has not checked it yet.
     if (!PATTERN.test(workspace)) return refused(`${JSON.stringify(workspace)} does not have the form name/folder`);
+    if (this.#isAmbiguous(name))
+      return refused(`KSI_WORKSPACES and \`ksi roots\` name different folders ${name}: add the folder by another name`);
     if (configured === undefined)
       return refused(
-        `there is no root ${name}: ${this.none ? 'the operator has configured none in KSI_WORKSPACES' : `the roots are ${[...this.#roots.keys()].join(', ')}`}`,
+        `there is no root ${name}: ${this.none ? 'the operator has added none with `ksi roots add` or KSI_WORKSPACES' : `the roots are ${[...roots.keys()].join(', ')}`}`,
       );
     try {
       const root = await realpath(configured);

@@ -1,16 +1,21 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import type { FileEntry, FilePage } from '../../contracts/sessions/files.js';
 import { KsiClient } from '../../src/client/client.js';
 import { KsiNatsClient } from '../../src/client/nats/index.js';
 import { findContainment } from '../../workers/claude/containment.js';
+import { folderId } from '../../src/process/folder-id.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
+import { REPO_ROOT } from '../fixtures/paths.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
+
+const CLI = join(REPO_ROOT, 'dist/src/cli/main.js');
 
 describe('the files of a session', () => {
   let lab: WorkerLab;
@@ -23,7 +28,7 @@ describe('the files of a session', () => {
     site = await realpath(await mkdtemp(join(tmpdir(), 'ksi-site-')));
     ksiDir = join(site, '.ksi');
     mkdirSync(ksiDir);
-    writeFileSync(join(ksiDir, 'token'), 'secret');
+    writeFileSync(join(ksiDir, 'token'), TOKEN);
     const config = { KSI_WORKSPACES: `site=${site}` };
     lab = await WorkerLab.start(config);
     api = await ApiLab.start(config, { ...lab.server, stop: () => Promise.resolve() });
@@ -119,6 +124,42 @@ describe('the files of a session', () => {
     assert.equal((await api.request(`/sessions/${id}/files`, { headers })).body['code'], 'session_not_found');
   });
 
+  it('are in a folder that the operator adds as a root while the cluster runs', async () => {
+    const folder = await realpath(await mkdtemp(join(tmpdir(), 'ksi-added-')));
+    mkdirSync(join(folder, 'docs'));
+    const ksi = async (dir: string, ...args: string[]): Promise<{ stdout: string; stderr: string }> => {
+      const options = { cwd: join(folder, 'docs'), env: { PATH: process.env['PATH'], KSI_DIR: dir } };
+      const child = spawn(process.execPath, [CLI, ...args], { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+      const [stdout, stderr] = await Promise.all([textOf(child.stdout), textOf(child.stderr)]);
+      return { stdout, stderr };
+    };
+    const refused = await ksi(ksiDir, 'spawn', '--here', '--url', api.url, '--token', TOKEN, 'x');
+    assert.match(refused.stderr, /Only a cluster on this machine/);
+    writeFileSync(join(ksiDir, 'endpoints.json'), JSON.stringify({ url: api.url, folder: folderId(ksiDir) }));
+    assert.match((await ksi(ksiDir, 'spawn', '--here', 'x')).stderr, /Allow it first: ksi roots add \S+\/docs\n/);
+    assert.match((await ksi(ksiDir, 'roots', 'add', ksiDir)).stderr, /A folder in KSI_DIR cannot be a root/);
+
+    assert.equal((await api.post({ prompt: 'x', workspace: 'added/docs' })).status, 400);
+    // This API and this worker have a KSI_DIR each.
+    assert.equal((await ksi(api.dir, 'roots', 'add', folder, '--name', 'added')).stdout, 'added\n');
+    assert.equal((await ksi(ksiDir, 'roots', 'add', folder, '--name', 'added')).stdout, 'added\n');
+    await run('added', 'added/docs');
+    writeFileSync(join(folder, 'docs/page'), 'x');
+    assert.deepEqual((await list('', 'added')).paths, ['page']);
+    assert.equal((await api.post({ prompt: 'x', workspace: 'added/../x' })).status, 400);
+
+    const here = JSON.parse((await ksi(ksiDir, 'spawn', '--here', '-o', 'json', 'x')).stdout || '{}') as {
+      workspace?: string;
+    };
+    assert.equal(here.workspace, 'added/docs');
+    assert.equal(
+      (await ksi(api.dir, 'roots', 'remove', 'added')).stderr,
+      'Removed the root added. Its files are unchanged.\n',
+    );
+    assert.equal((await api.post({ prompt: 'x', workspace: 'added/docs' })).status, 400);
+    await rm(folder, { recursive: true });
+  });
+
   it('in a workspace leave out KSI_DIR, and git runs no program of the repository', async () => {
     writeFileSync(join(site, 'kept'), 'before\n');
     git('init', '-b', 'main');
@@ -148,7 +189,7 @@ describe('the files of a session', () => {
     const diff = await client.sessions.diff('bound');
     assert.match(diff, /^-before\n\+after$/m);
     assert.match(diff, /^\+\+\+ b\/added$/m);
-    assert.doesNotMatch(diff, /secret/);
+    assert.ok(!diff.includes(TOKEN));
     const ran = spawnSync('sh', ['-c', `ls ${site}/ran-* ${tmpdir()}/ksi-ran-*`], { encoding: 'utf8' }).stdout;
     assert.equal(ran, '');
     await assert.rejects(client.sessions.diff('bound', { base: 'nowhere' }), { code: 'not_a_repository' });

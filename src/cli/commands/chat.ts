@@ -4,11 +4,15 @@ import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { CliError, EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
+import { say } from '../output/say.js';
+import { localCluster, repositoryOf, workspaceFor } from '../roots.js';
 import { defined } from '../../defined.js';
 
 interface Options extends GlobalOptions, ClaudeCliOptions {
   readonly session?: string;
   readonly new?: true;
+  /** `--no-here` is false. */
+  readonly here?: boolean;
   readonly queue?: string;
 }
 
@@ -19,6 +23,8 @@ export function register(program: Command): void {
     .description('Talk to Claude on this terminal, in the last session of this folder')
     .option('-s, --session <session>', 'another session: its UUID or name')
     .option('--new', 'start a new session')
+    .option('--here', 'work in this folder (default for a new session inside a repository of this machine)')
+    .option('--no-here', 'start a new session in an empty folder of its own')
     .option('-q, --queue <queue>', 'the queue of its tasks')
     .withValues({ session: 'sessions', queue: 'queues' })
     .withNotes(
@@ -44,18 +50,30 @@ async function chat(options: Options): Promise<number> {
   const { History } = await import('../chat/history.js');
   await using client = clientOf(options);
   const last = new LastSession(process.env, process.cwd(), client.url);
+  const session = options.session ?? (options.new === true ? undefined : last.get());
+  const workspace = await workspaceOf(session, options);
+  if (workspace !== undefined) say(options, `Claude works in ${workspace}.`);
   return await new Chat({
     client,
     request: {
       ...claudeOptionsOf(options),
-      ...defined({ queue: options.queue }),
+      ...defined({ queue: options.queue, workspace }),
       approvals: true,
     },
-    session: options.session ?? (options.new === true ? undefined : last.get()),
+    session,
     remember: (session) => last.set(session),
     history: new History(process.env),
     cwd: process.cwd(),
     input: process.stdin,
     output: process.stdout,
   }).run();
+}
+
+/** A new session inside a repository works there, if the operator agrees. */
+async function workspaceOf(session: string | undefined, options: Options): Promise<string | undefined> {
+  const { workspace, here } = options;
+  if (workspace !== undefined || here === false) return workspace;
+  if (here === true) return workspaceFor(process.cwd(), options);
+  if (session !== undefined || localCluster(options) === undefined) return undefined;
+  return repositoryOf(process.cwd()) === undefined ? undefined : workspaceFor(process.cwd(), options);
 }

@@ -72,6 +72,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
       workers: () => import('./workers.js'),
       queues: () => import('./queues.js'),
       tokens: () => import('./tokens.js'),
+      roots: () => import('./roots.js'),
       config: () => import('./config.js'),
       doctor: () => import('./doctor.js'),
     },

@@ -13,11 +13,13 @@ import { positiveNumber, type GlobalOptions } from '../options.js';
 import { say } from '../output/say.js';
 import { sayOrRead, withPiped } from '../prompt.js';
 import { policyOf, withPolicyOptions, type PolicyOptions } from '../policy-options.js';
+import { workspaceFor } from '../roots.js';
 import { retryNotice } from '../run.js';
 import { defined } from '../../defined.js';
 
 interface Options extends GlobalOptions, PolicyOptions, ClaudeCliOptions {
   readonly session?: string;
+  readonly here?: true;
   readonly fork?: true;
   readonly queue?: string;
   readonly priority?: Priority;
@@ -35,6 +37,7 @@ export function register(program: Command): void {
     .argument('[prompt...]', 'the prompt; piped text is appended, or inserted at `-`')
     .option('-s, --session <session>', 'the session to continue or start: its UUID or name')
     .option('--fork', 'start a new session from the transcript of --session, which stays unchanged')
+    .option('--here', 'work in this folder; asks once for each repository')
     .option('-q, --queue <queue>', 'the queue')
     .addOption(new Option('-p, --priority <priority>', 'the priority within the queue').choices([...PRIORITIES]))
     .option('--resume-only', 'fail if the session does not exist')
@@ -48,6 +51,7 @@ export function register(program: Command): void {
     )
     .withExamples(
       'ksi spawn "Say hello"',
+      'ksi spawn --here "Summarise this repository"',
       'git diff | ksi spawn "Review this change" > review.md',
       'ksi spawn "What does @src/main.ts do?"',
       'ksi spawn --session notes "What did I say before?"',
@@ -64,7 +68,9 @@ export function register(program: Command): void {
 }
 
 async function spawn(client: KsiClient, words: readonly string[], options: Options): Promise<number> {
-  const request = requestOf(await promptOf(words, options), options);
+  const workspace = await workspaceOf(options);
+  const request = { ...requestOf(await promptOf(words, options), options), ...defined({ workspace }) };
+  if (process.stderr.isTTY) say(options, whereOf(request));
   const idempotencyKey = options.idempotencyKey ?? randomUUID();
   const onRetry = retryNotice(options);
   return await makeAndFollow(
@@ -76,6 +82,22 @@ async function spawn(client: KsiClient, words: readonly string[], options: Optio
       ifUnknown: `it is unknown whether the task was accepted. Repeat the command safely with: --idempotency-key ${idempotencyKey}`,
     },
   );
+}
+
+/** @throws {CliError} */
+async function workspaceOf(options: Options): Promise<string | undefined> {
+  if (options.here !== true) return options.workspace;
+  if (options.workspace !== undefined) throw new CliError('Use either --here or --workspace, not both.', EXIT.usage);
+  const workspace = await workspaceFor(process.cwd(), options);
+  if (workspace === undefined) throw new CliError('Nothing was started.', EXIT.usage);
+  return workspace;
+}
+
+/** Where Claude will work. */
+function whereOf({ workspace, session_id: session }: SpawnRequest): string {
+  if (workspace !== undefined) return `Claude works in ${workspace}.`;
+  if (session !== undefined) return 'Claude works in the folder of the session.';
+  return 'Claude works in an empty folder of its own. --here works in this folder.';
 }
 
 /** Combines the typed and piped text, and attaches mentioned files. Mentions in piped text are not resolved. */

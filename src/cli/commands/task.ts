@@ -29,6 +29,11 @@ function described({ output, error, mcp_servers: servers, ...task }: Task, when:
   const states = servers?.map(
     ({ name, status, error: why }) => `${name} ${status}${why === undefined ? '' : ` (${why})`}`,
   );
-  const facts = { ...task, ...(states === undefined ? {} : { mcp_servers: states.join(', ') }), ...failed };
+  const facts = {
+    ...task,
+    workspace: task.workspace ?? `the session’s own folder (ksi files ${task.session_id})`,
+    ...(states === undefined ? {} : { mcp_servers: states.join(', ') }),
+    ...failed,
+  };
   return `${fieldLines(facts, when)}${typeof result === 'string' ? `\n${result}\n` : ''}`;
 }
