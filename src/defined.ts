@@ -7,7 +7,8 @@ type Defined<T> = { -readonly [K in keyof T as IsOptional<T[K]> extends true ? n
 
 /** The object without its undefined fields. An optional field of a contract is absent when it has no value. */
 export function defined<const T extends object>(object: T): Defined<T> {
-  const entries = Object.entries(object);
-  const kept = entries.filter(([, value]) => value !== undefined);
-  return (kept.length === entries.length ? object : Object.fromEntries(kept)) as Defined<T>;
+  for (const name in object)
+    if (object[name] === undefined && Object.hasOwn(object, name))
+      return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Defined<T>;
+  return object as unknown as Defined<T>;
 }

@@ -1,8 +1,10 @@
 /** The fields of `from` whose names are in `names`, without undefined values. */
-export const pickFields = <T extends object, K extends PropertyKey>(
+export function pickFields<T extends object, K extends PropertyKey>(
   from: T,
   names: Readonly<Record<K, unknown>>,
-): Pick<T, Extract<keyof T, K>> =>
-  Object.fromEntries(
-    Object.entries(from).filter(([name, value]) => value !== undefined && Object.hasOwn(names, name)),
-  ) as Pick<T, Extract<keyof T, K>>;
+): Pick<T, Extract<keyof T, K>> {
+  const picked: Partial<T> = {};
+  for (const name in from)
+    if (from[name] !== undefined && Object.hasOwn(from, name) && Object.hasOwn(names, name)) picked[name] = from[name];
+  return picked as Pick<T, Extract<keyof T, K>>;
+}

@@ -1,6 +1,9 @@
 import { Type, type Static } from 'typebox';
 
-/** A message in KSI_AUDIT, on `ksi.audit.<owner>.<verb>`: who requested which change, and its result. */
+/**
+ * An entry in KSI_AUDIT: who requested which change, and its result. A message on `ksi.audit.<owner>.<verb>` has one entry per line: those that an API
+ * recorded within 20 ms (ADR 63).
+ */
 export const AuditEntry = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   id: Type.String(),

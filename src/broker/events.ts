@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../uuid.js';
 import type { EventData, EventType, StoredEvent } from '../../contracts/events/events.js';
 import { FORMAT_VERSION, HEADER, SUBJECT } from '../../contracts/wire/names.js';
 import { isRecord, parseJson } from '../json.js';

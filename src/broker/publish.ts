@@ -1,12 +1,12 @@
 import {
   createInbox,
-  headers as newHeaders,
   InvalidArgumentError,
+  MsgHdrsImpl,
   type Msg,
   type MsgHdrs,
   type NatsConnection,
 } from '@nats-io/transport-node';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../uuid.js';
 import { HEADER } from '../../contracts/wire/names.js';
 import type { Clock } from '../clock.js';
 import { parseJson } from '../json.js';
@@ -85,7 +85,7 @@ export class Publisher {
       this.#nc.publish(
         publication.subject,
         publication.payload,
-        headers === undefined ? { reply } : { reply, headers },
+        headers === undefined ? { reply } : { reply, headers: headersFrom(headers) },
       ),
     );
   }
@@ -115,10 +115,12 @@ export class Publisher {
       const batchId = uuidv7();
       publications.forEach((publication, index) => {
         const last = index === publications.length - 1;
-        const headers = headersOf(publication) ?? newHeaders();
-        headers.set(HEADER.batchId, batchId);
-        headers.set(HEADER.batchSeq, String(index + 1));
-        if (last) headers.set(HEADER.batchCommit, '1');
+        const headers = headersFrom({
+          ...headersOf(publication),
+          [HEADER.batchId]: batchId,
+          [HEADER.batchSeq]: String(index + 1),
+          ...(last ? { [HEADER.batchCommit]: '1' } : {}),
+        });
         this.#nc.publish(publication.subject, publication.payload, last ? { headers, reply } : { headers });
       });
     });
@@ -208,16 +210,19 @@ export class Publisher {
   }
 }
 
-function headersOf(publication: Publication): MsgHdrs | undefined {
-  const { msgId, expect, headers: extra } = publication;
-  if (msgId === undefined && expect === undefined && extra === undefined) return undefined;
-  const headers = newHeaders();
-  if (extra !== undefined) for (const [name, value] of Object.entries(extra)) headers.set(name, value);
-  if (msgId !== undefined) headers.set(HEADER.msgId, msgId);
-  if (expect !== undefined) {
-    headers.set(HEADER.expectSeq, String(expect.seq));
-    headers.set(HEADER.expectSubject, expect.filter);
-  }
+function headersOf({ msgId, expect, headers }: Publication): Readonly<Record<string, string>> | undefined {
+  if (msgId === undefined && expect === undefined) return headers;
+  return {
+    ...headers,
+    ...(msgId === undefined ? {} : { [HEADER.msgId]: msgId }),
+    ...(expect === undefined ? {} : { [HEADER.expectSeq]: String(expect.seq), [HEADER.expectSubject]: expect.filter }),
+  };
+}
+
+/** The client's `set` compares each name with all names before it. @throws {InvalidArgumentError} if a value could end its line */
+function headersFrom(record: Readonly<Record<string, string>>): MsgHdrs {
+  const headers = new MsgHdrsImpl();
+  for (const [name, value] of Object.entries(record)) headers.headers.set(name, [MsgHdrsImpl.validHeaderValue(value)]);
   return headers;
 }
 

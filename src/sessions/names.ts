@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../uuid.js';
 import { keyToken } from '../../contracts/wire/key-token.js';
 import type { Logger } from 'pino';
 import { SESSION_NAMES, type SessionNameRecord } from '../../contracts/sessions/sessions.js';

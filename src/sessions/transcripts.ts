@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../uuid.js';
 import { LARGE_BODY_BYTES, type BlobRef } from '../../contracts/wire/blob.js';
 import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Session, TranscriptEntry } from '../../contracts/sessions/sessions.js';

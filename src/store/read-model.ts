@@ -13,6 +13,8 @@ import { withoutOutput, type TaskFilter, type TaskStore } from './task-store.js'
 
 /** Rows changed within this time share a transaction. */
 const FLUSH_MS = 10;
+/** An accepted task waits this long for its first event, so that its row is written once. */
+const FIRST_EVENT_MS = 500;
 /** A selective filter may scan all tasks, which takes seconds. The scan yields to the event loop after this many. */
 const SCAN_BATCH = 1_000;
 
@@ -24,6 +26,8 @@ export class ReadModel {
   readonly #store: TaskStore;
   readonly #log: Logger;
   readonly #dirty = new Map<string, TaskRow>();
+  /** Accepted tasks without an event. After a crash, their events or commands tell of them. */
+  readonly #accepted = new Map<string, TaskRow>();
   /** Deleted tasks that are still in the file. */
   readonly #removed = new Set<string>();
   /** Deletions that are not in the file yet, in the order of the stream. */
@@ -34,6 +38,7 @@ export class ReadModel {
   #written: StreamPosition;
   #flushing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #acceptedTimer: NodeJS.Timeout | undefined;
 
   constructor(store: TaskStore, position: StreamPosition, log: Logger) {
     this.#store = store;
@@ -49,12 +54,16 @@ export class ReadModel {
 
   /** The output may be absent: use `output`. */
   get(id: string): TaskRow | undefined {
-    return this.#dirty.get(id) ?? (this.#removed.has(id) ? undefined : this.#store.get(id));
+    return this.#inMemory(id) ?? (this.#removed.has(id) ? undefined : this.#store.get(id));
+  }
+
+  #inMemory(id: string): TaskRow | undefined {
+    return this.#dirty.get(id) ?? this.#accepted.get(id);
   }
 
   /** A task's output as JSON. */
   output(id: string): string | undefined {
-    const output = this.#dirty.get(id)?.output;
+    const output = this.#inMemory(id)?.output;
     if (output !== undefined) return JSON.stringify(output);
     return this.#removed.has(id) ? undefined : this.#store.output(id);
   }
@@ -62,8 +71,8 @@ export class ReadModel {
   /** Adds a task that was just accepted, until its events arrive. */
   accept(row: TaskRow): void {
     if (this.get(row.task_id) !== undefined) return;
-    this.#dirty.set(row.task_id, row);
-    this.#schedule();
+    this.#accepted.set(row.task_id, row);
+    this.#acceptedTimer ??= setTimeout(() => void this.#flushIfPossible(), FIRST_EVENT_MS);
   }
 
   /** Applies a state event of the stream, in order. */
@@ -74,6 +83,7 @@ export class ReadModel {
       const after = applyEvent(before, event);
       if (after !== undefined && after !== before) {
         this.#dirty.set(id, after);
+        this.#accepted.delete(id);
         if (isEnded(after.status)) this.#notifyEnded(after);
       }
     }
@@ -251,7 +261,7 @@ export class ReadModel {
   /** The number of open tasks of a token. Tasks that other APIs accept are counted a moment later. */
   openOf(tokenId: string): number {
     let ahead = 0;
-    for (const row of this.#dirty.values()) {
+    for (const row of [...this.#dirty.values(), ...this.#accepted.values()]) {
       if (row.token_id !== tokenId) continue;
       const stored = this.#store.get(row.task_id);
       const counted = stored !== undefined && !isEnded(stored.status);
@@ -301,6 +311,7 @@ export class ReadModel {
 
   #forget(id: string): void {
     this.#dirty.delete(id);
+    this.#accepted.delete(id);
     this.#removed.add(id);
   }
 
@@ -308,6 +319,7 @@ export class ReadModel {
   async reset(position: StreamPosition): Promise<void> {
     while (this.#flushing !== undefined) await this.#flushing.catch(() => undefined);
     this.#dirty.clear();
+    this.#accepted.clear();
     this.#removed.clear();
     this.#deletions = [];
     // Before `clear`: a flush in between must not write the old position.
@@ -318,6 +330,14 @@ export class ReadModel {
 
   /** Resolves when all changes are in the file. */
   async flush(): Promise<void> {
+    clearTimeout(this.#acceptedTimer);
+    this.#acceptedTimer = undefined;
+    for (const [id, row] of this.#accepted) this.#dirty.set(id, row);
+    this.#accepted.clear();
+    await this.#flushChanged();
+  }
+
+  async #flushChanged(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     while (this.#flushing !== undefined) await this.#flushing;
@@ -330,6 +350,7 @@ export class ReadModel {
   async stop(): Promise<void> {
     await this.#flushIfPossible();
     clearTimeout(this.#timer);
+    clearTimeout(this.#acceptedTimer);
     await this.#store.close();
   }
 
@@ -352,14 +373,14 @@ export class ReadModel {
   #schedule(delayMs = FLUSH_MS): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      void this.#flushIfPossible();
+      void this.#flushIfPossible(() => this.#flushChanged());
     }, delayMs);
   }
 
   /** Flushes. If the disk is full, changes stay in memory and are retried. */
-  async #flushIfPossible(): Promise<void> {
+  async #flushIfPossible(flush = () => this.flush()): Promise<void> {
     try {
-      await this.flush();
+      await flush();
     } catch (error) {
       this.#log.error({ err: error }, 'the read model could not be written; retrying');
       this.#schedule(RETRY_MS.background);

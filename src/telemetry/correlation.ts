@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../uuid.js';
 import { REQUEST_ID_PATTERN } from '../../contracts/wire/names.js';
 
 const REQUEST_ID = new RegExp(REQUEST_ID_PATTERN);

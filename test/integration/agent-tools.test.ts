@@ -11,6 +11,7 @@ import { commandOf } from '../../src/broker/commands.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { parseJson } from '../../src/json.js';
+import { auditEntries } from '../fixtures/audit-entries.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { ApiLab } from '../fixtures/api.js';
 import { systemClock } from '../../src/clock.js';
@@ -166,9 +167,14 @@ describe('a call of an agent tool', () => {
     assert.equal(await code(id, 'shared_set', { key: agent, value: [2], revision: revision + 1 }), 'revision_mismatch');
     assert.deepEqual((await done<{ value: unknown }>(id, 'shared_get', { key: agent })).value, [1]);
     assert.equal(await code(id, 'shared_get', { key: `no-${agent}` }), 'not_found');
-    const entry = await lastBySubject(lab.broker, STREAM.audit, SUBJECT.audit('local', 'message_send'));
-    const { over, agent_id, task_id, target, result } = parseJson(entry?.data ?? new Uint8Array()) as AuditEntry;
-    assert.deepEqual([over, agent_id, task_id, target, result], ['agent', agent, id, peer, 'ok']);
+    const sent = async (): Promise<AuditEntry[]> => {
+      const message = await lastBySubject(lab.broker, STREAM.audit, SUBJECT.audit('local', 'message_send'));
+      return message === undefined ? [] : auditEntries(message.data);
+    };
+    let entry: AuditEntry | undefined;
+    while (entry === undefined) entry = (await sent()).find(({ task_id }) => task_id === id);
+    const { over, agent_id, target, result } = entry;
+    assert.deepEqual([over, agent_id, target, result], ['agent', agent, peer, 'ok']);
   });
 
   it('spawns a task once, with at most its own tools, and waits for it', async () => {

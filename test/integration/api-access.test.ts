@@ -13,6 +13,7 @@ import { partsOf } from '../../src/access/tokens/secret.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { readConfig } from '../../src/config/load.js';
+import { auditEntries } from '../fixtures/audit-entries.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 import { startApiOn } from '../fixtures/api-on.js';
 import { silent } from '../fixtures/connection.js';
@@ -661,9 +662,10 @@ describe('access', () => {
         entries.length = 0;
         const consumer = await lab.broker.js.consumers.get(STREAM.audit, { filter_subjects: ['ksi.audit.carl.>'] });
         for await (const message of await consumer.fetch({ max_messages: 10, expires: 1_000 })) {
-          const { verb, target, result, token_id: token, over } = message.json<Record<string, string>>();
-          assert.deepEqual([token, over], [made.token_id, 'http']);
-          entries.push(`${verb} ${target === id ? 'it' : String(target)} ${result}`);
+          for (const { verb, target, result, token_id: token, over } of auditEntries(message.data)) {
+            assert.deepEqual([token, over], [made.token_id, 'http']);
+            entries.push(`${verb} ${target === id ? 'it' : String(target)} ${result}`);
+          }
         }
       }
       assert.deepEqual(entries, [

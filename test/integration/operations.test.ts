@@ -8,10 +8,10 @@ import { pino } from 'pino';
 import type { TSchema } from 'typebox';
 import { WebSocket } from 'ws';
 import { OPERATIONS } from '../../contracts/api/operations.js';
-import type { AuditEntry } from '../../contracts/access/audit.js';
 import { HEADER, REQUEST_ID_HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { requestSchema, type Operation } from '../../contracts/wire/operation.js';
 import { lastBySubject } from '../../src/broker/read.js';
+import { auditEntries } from '../fixtures/audit-entries.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 
 interface Documented {
@@ -166,7 +166,7 @@ describe('the statements of the operations', () => {
       filter_subjects: SUBJECT.audit('local', 'ticket'),
     });
     for await (const message of await consumer.consume())
-      if (message.json<AuditEntry>().request_id === 'audited') break;
+      if (auditEntries(message.data).some(({ request_id: id }) => id === 'audited')) break;
   });
 
   it('take up the trace context of a request, whatever the transport', async () => {
@@ -302,8 +302,7 @@ async function targetsOf({ broker }: ApiLab, name: string): Promise<Record<strin
   const found: Record<string, string | undefined> = {};
   const consumer = await broker.js.consumers.get(STREAM.audit, { filter_subjects: SUBJECT.audit('local', name) });
   for await (const message of await consumer.consume()) {
-    const { over, target } = message.json<AuditEntry>();
-    found[over] = target;
+    for (const { over, target } of auditEntries(message.data)) found[over] = target;
     if ('http' in found && 'nats' in found) break;
   }
   return found;

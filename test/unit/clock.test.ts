@@ -43,6 +43,7 @@ const DECIDE_NOTHING_BY_IT = [
   'src/clock.ts',
   'src/process/log-file.ts',
   'src/store/damaged-files.ts',
+  'src/uuid.ts',
   'workers/claude/login.ts',
 ];
 

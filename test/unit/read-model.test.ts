@@ -65,6 +65,52 @@ describe('the list of tasks', () => {
     assert.deepEqual([all.rows.length, all.next], [TASKS, undefined]);
   });
 
+  it('writes an accepted task once, with its first event, and lists it before', async () => {
+    const store = new TaskStore(join(dir, 'once.mdb'), 1);
+    const written: string[][] = [];
+    let wrote = (): void => undefined;
+    const write = store.write.bind(store);
+    store.write = async (rows, ...rest) => {
+      await write(rows, ...rest);
+      written.push(rows.map(({ task_id }) => task_id));
+      wrote();
+    };
+    const once = new ReadModel(store, { incarnation: 'i', seq: 0 }, silent);
+    const apply = async (n: number): Promise<void> => {
+      const isWritten = new Promise<void>((resolve) => (wrote = resolve));
+      const data = { task_id: idOf(n), session_id: idOf(n), owner: 'o' };
+      once.apply({
+        seq: n,
+        id: `e${n}`,
+        type: 'SPAWN_QUEUED',
+        timestamp: new Date(n).toISOString(),
+        data,
+      } as unknown as HubEvent);
+      await isWritten;
+    };
+    const command = {
+      v: 1,
+      session_id: idOf(2),
+      owner: 'o',
+      priority: 'normal',
+      queue: 'default',
+      prompt: 'x',
+    } as const;
+    const accepted_at = new Date(2).toISOString();
+    once.accept(acceptedRow({ ...command, task_id: idOf(2), accepted_at }, 'queued'));
+    await apply(1);
+    assert.deepEqual([written, once.get(idOf(2))?.status], [[[idOf(1)]], 'queued']);
+    await apply(2);
+    assert.deepEqual(written, [[idOf(1)], [idOf(2)]]);
+    once.accept(acceptedRow({ ...command, task_id: idOf(3), accepted_at }, 'queued'));
+    const { rows } = await once.list({ owner: 'o' }, 3);
+    assert.deepEqual(
+      rows.map(({ task_id }) => task_id),
+      [3, 2, 1].map(idOf),
+    );
+    await once.stop();
+  });
+
   it('omits unaccepted tasks, which are deleted after an hour', async () => {
     const at = Date.parse('2026-01-01T00:00:00Z');
     const none = new ReadModel(new TaskStore(join(dir, 'n.mdb'), 1), { incarnation: 'i', seq: 0 }, silent);

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../../src/uuid.js';
 import { check } from '../../contracts/wire/check.js';
 import {
   AgentToolAnswer,

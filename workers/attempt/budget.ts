@@ -2,7 +2,7 @@ import { check } from '../../contracts/wire/check.js';
 import { BUDGET_REQUEST, BudgetLeft, AgentToolAnswer, type AgentToolRequest } from '../../contracts/agents/tools.js';
 import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../../src/uuid.js';
 import { parseJson } from '../../src/json.js';
 import type { WorkerContext } from './context.js';
 

@@ -5,7 +5,7 @@ import {
   type SessionStoreEntry,
   type SessionSummaryEntry,
 } from '@anthropic-ai/claude-agent-sdk';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../../src/uuid.js';
 import type { WorkspaceBinding } from '../../contracts/tasks/workspace.js';
 import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { BlobRef } from '../../contracts/wire/blob.js';

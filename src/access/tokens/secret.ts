@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { TOKEN_PATTERN } from '../../../contracts/access/tokens.js';
 
 const FORM = new RegExp(TOKEN_PATTERN);
@@ -9,7 +9,7 @@ const SECRET_BYTES = 32;
 export const randomSecret = (): string => randomBytes(SECRET_BYTES).toString('base64url');
 
 /** A fast hash is enough for a random secret. Slow hashes are for passwords. */
-export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
+export const hashOf = (secret: string): string => hash('sha256', secret);
 
 export interface NewToken {
   readonly id: string;
@@ -30,6 +30,7 @@ export function partsOf(token: string): { id: string; secret: string } | undefin
   return id === undefined || secret === undefined ? undefined : { id, secret };
 }
 
-/** Compares in constant time. @param hash in hexadecimal. */
-export const matches = (secret: string, hash: string): boolean =>
-  timingSafeEqual(createHash('sha256').update(secret).digest(), Buffer.from(hash.padEnd(64, '0').slice(0, 64), 'hex'));
+/** Compares in constant time. @param known in hexadecimal, of any length. */
+export const matches = (secret: string, known: string): boolean =>
+  timingSafeEqual(Buffer.from(hashOf(secret)), Buffer.from(known.padEnd(HASH_CHARS).slice(0, HASH_CHARS), 'latin1'));
+const HASH_CHARS = 64;

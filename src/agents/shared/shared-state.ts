@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../../uuid.js';
 import type { BlobRef } from '../../../contracts/wire/blob.js';
 import { keyOfToken, keyToken } from '../../../contracts/wire/key-token.js';
 import { FORMAT_VERSION } from '../../../contracts/wire/names.js';

@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../../uuid.js';
 import { HEADER, IDEMPOTENCY_HEADER } from '../../../contracts/wire/names.js';
 import type { Call } from '../../access/handlers.js';
 import type { Principal } from '../../access/principal.js';

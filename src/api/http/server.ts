@@ -32,8 +32,9 @@ export async function buildServer(services: ServerServices, handlers: OperationH
   refuseStrayUpgrades(app);
   recordAnsweredOperations(app, services.audit);
   // A stop closes the streams first and the port last. A stream that opens in between would block it.
-  app.addHook('onRequest', async ({ url }) => {
+  app.addHook('onRequest', ({ url }, _reply, done) => {
     if (services.closing.aborted && !isOpen(url)) throw shuttingDown();
+    done();
   });
   await app.register(fastifySwagger, {
     mode: 'static',
@@ -68,10 +69,10 @@ export async function buildServer(services: ServerServices, handlers: OperationH
 
 /** Records each request for an audited operation after its answer. */
 function recordAnsweredOperations(app: FastifyInstance, audit: Audit): void {
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const { operation } = request.routeOptions.config;
     const { principal, fields, answer, errorCode } = request;
-    if (operation === undefined || principal === undefined) return;
+    if (operation === undefined || principal === undefined) return done();
     recordOperation(audit, operation, {
       principal,
       // A request that was refused before the validation still has its path parameters.
@@ -82,5 +83,6 @@ function recordAnsweredOperations(app: FastifyInstance, audit: Audit): void {
       address: request.ip,
       request_id: request.id,
     });
+    done();
   });
 }

@@ -1,7 +1,7 @@
 import { Svcm, type ServiceMsg } from '@nats-io/services';
 import { Type, type TSchema } from 'typebox';
 import type { Logger } from 'pino';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../../uuid.js';
 import { OPERATIONS, type OperationName } from '../../../contracts/api/operations.js';
 import { check } from '../../../contracts/wire/check.js';
 import { HEADER, IDEMPOTENCY_HEADER, SERVICE } from '../../../contracts/wire/names.js';

@@ -1,9 +1,6 @@
-import { v7 as uuidv7 } from 'uuid';
-import { randomInt } from 'node:crypto';
 import type { Clock } from '../../clock.js';
+import { firstSeq, uuidv7At } from '../../uuid.js';
 
-/** Half of the field's range, so that the ids of one ms cannot run out. */
-const FIRST_BELOW = 2 ** 31;
 /** Ids do not follow the clock back by a correction up to this. A larger one means that the earlier ids were wrong. */
 const BACK_MS = 1_000;
 
@@ -21,8 +18,8 @@ export class TaskIds {
     const now = this.#clock.now();
     if (now > this.#ms || now < this.#ms - BACK_MS) {
       this.#ms = now;
-      this.#seq = randomInt(FIRST_BELOW);
+      this.#seq = firstSeq();
     } else this.#seq++;
-    return uuidv7({ msecs: this.#ms, seq: this.#seq });
+    return uuidv7At(this.#ms, this.#seq);
   }
 }

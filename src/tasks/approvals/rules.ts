@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from '../../uuid.js';
 import type { Approval } from '../../../contracts/tasks/approvals.js';
 import {
   APPROVAL_RULES,

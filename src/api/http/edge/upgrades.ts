@@ -3,13 +3,8 @@ import { ApiError } from '../../../errors/api-error.js';
 
 /**
  * Closes the connection of a request with an `Upgrade` header after its answer, because Node's HTTP server no longer manages that connection, not even
- * at a shutdown. The WebSocket route is unaffected: it sends no HTTP answer. Register this before all hooks that refuse requests.
+ * at a shutdown. The WebSocket route is unaffected: it sends no HTTP answer. Call this before all checks that refuse requests.
  */
-export function endUpgradesWithAnswer(app: FastifyInstance): void {
-  app.addHook('onRequest', async (request, reply) => endWithAnswer(request, reply));
-}
-
-/** The same for one answer: Fastify reports some faults before any hook runs. */
 export function endWithAnswer({ headers, socket }: FastifyRequest, reply: FastifyReply): void {
   if (headers.upgrade !== undefined) reply.header('connection', 'close').raw.once('finish', () => socket.destroySoon());
 }
@@ -19,8 +14,9 @@ export function endWithAnswer({ headers, socket }: FastifyRequest, reply: Fastif
  * Register this after the hooks that check the token and the scope.
  */
 export function refuseStrayUpgrades(app: FastifyInstance): void {
-  app.addHook('onRequest', async ({ headers, routeOptions }) => {
+  app.addHook('onRequest', ({ headers, routeOptions }, _reply, done) => {
     if (headers.upgrade !== undefined && routeOptions.config.takesTicket !== 'websocket')
       throw new ApiError('invalid_request', 'Only GET /events is a WebSocket. Send the request without `Upgrade`');
+    done();
   });
 }
