@@ -20,7 +20,7 @@ SOURCES := $(shell find contracts src workers test docs/examples -name "*.ts" 2>
 INSTALLED := node_modules/.package-lock.json
 BUILT := dist/.built
 
-.PHONY: help node install build usable FORCE up restart down status logs demo test bench chaos soak interop audit lint format
+.PHONY: help node packages install build usable FORCE up restart down status logs demo test bench chaos soak interop audit lint format
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -31,7 +31,7 @@ node:
 	@node -e 'const [a,b]=process.versions.node.split(".").map(Number); if (a<20||(a===20&&b<19)) { console.error("KSI needs Node 20.19 or later; this is "+process.version+" ("+process.execPath+"): https://nodejs.org/download"); process.exit(1) }'
 	@command -v npm >/dev/null || { echo 'KSI needs npm, which comes with Node, on PATH.' >&2; exit 1; }
 
-install: node $(INSTALLED) ## Install what package-lock.json says
+packages: node $(INSTALLED) ## Install the packages of package-lock.json
 
 # An installation without the compiler, as NODE_ENV=production or omit=dev makes it, is repaired.
 $(INSTALLED): package-lock.json $(if $(wildcard node_modules/typescript/bin/tsc),,FORCE) | node
@@ -41,12 +41,25 @@ $(INSTALLED): package-lock.json $(if $(wildcard node_modules/typescript/bin/tsc)
 
 FORCE:
 
-build: install $(BUILT) ## Compile into dist/
+build: packages $(BUILT) ## Compile into dist/
 
 $(BUILT): $(INSTALLED) $(SOURCES)
 	@echo 'Compiling into dist/ (npm run build)' >&2
 	@$(call heartbeat,still compiling) npm run --silent build >&2
 	@touch $@
+
+PREFIX ?= $(HOME)/.local
+
+# The executable is a link: `git pull` and `make build` update it.
+install: build ## Install ksi, its man page and completions below PREFIX (~/.local)
+	@mkdir -p $(addprefix "$(PREFIX)"/,bin share/man/man1 share/bash-completion/completions share/zsh/site-functions share/fish/vendor_completions.d)
+	@ln -sfn "$(CURDIR)/$(CLI)" "$(PREFIX)/bin/ksi"
+	@install -m 644 man/ksi.1 "$(PREFIX)/share/man/man1/ksi.1"
+	@$(KSI) completion bash >"$(PREFIX)/share/bash-completion/completions/ksi"
+	@$(KSI) completion zsh >"$(PREFIX)/share/zsh/site-functions/_ksi"
+	@$(KSI) completion fish >"$(PREFIX)/share/fish/vendor_completions.d/ksi.fish"
+	@echo 'Installed $(PREFIX)/bin/ksi'
+	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo 'Add it to your PATH: export PATH="$(PREFIX)/bin:$$PATH"';; esac
 
 # Commands that use a running cluster need its code, and leave it as it is.
 usable: node
@@ -98,5 +111,5 @@ chaos: build ## Kill and freeze processes at random under load, and check that n
 lint: build ## Static checks
 	@npm run --silent lint
 
-format: install ## Format all files
+format: packages ## Format all files
 	@npm run --silent format

@@ -4,11 +4,14 @@ import type { KsiClientOptions } from '../client/client.js';
 import { folderId } from '../process/folder-id.js';
 import type { Endpoints } from '../cluster/endpoints.js';
 import { isRecord, parseText } from '../json.js';
+import { currentContext } from './contexts.js';
 import { CliError, EXIT } from './exit.js';
 
 export interface ConnectionOptions {
   readonly url?: string;
   readonly token?: string;
+  /** KSI_DIR of a cluster of this machine. */
+  readonly dir?: string;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -27,14 +30,20 @@ export interface Located {
 }
 
 /**
- * Where the cluster is and who we are: the options, else KSI_URL and KSI_TOKEN, else what `ksi up` wrote into KSI_DIR or the nearest
- * `.ksi` from the working folder upward. @throws {CliError} when a file cannot be read.
+ * Finds the cluster and the token: in the options, else in KSI_URL and KSI_TOKEN, else in the files that `ksi up` wrote to `--dir`, KSI_DIR or
+ * the nearest `.ksi` from the working folder upward, else in the context in use. @throws {CliError} when a file cannot be read.
  */
 export function locate(options: ConnectionOptions, env: Environment, cwd: string): Located {
   const url = found(options.url, '--url') ?? found(env['KSI_URL'], 'KSI_URL');
   const token = found(options.token, '--token') ?? found(env['KSI_TOKEN'], 'KSI_TOKEN');
   if (url !== undefined && token !== undefined) return { url, token };
-  const folder = findFolder(env, cwd);
+  const near = options.dir === undefined ? findFolder(env, cwd) : resolve(cwd, options.dir);
+  const context = near === undefined && url === undefined ? currentContext(env) : undefined;
+  const folder = near ?? (context !== undefined && 'dir' in context ? context.dir : undefined);
+  if (context !== undefined && 'url' in context) {
+    const from = `the context ${context.name}`;
+    return { url: found(context.url, from), token: token ?? found(context.token, from) };
+  }
   if (folder === undefined) return { url, token };
   const file = join(folder, 'endpoints.json');
   const known = endpointsIn(folder, file);
@@ -50,8 +59,13 @@ export function locate(options: ConnectionOptions, env: Environment, cwd: string
 export function findConnection(options: ConnectionOptions, env: Environment, cwd: string): KsiClientOptions {
   const { url, token, folder } = locate(options, env, cwd);
   if (url === undefined) {
-    const where = folder === undefined ? 'There is no .ksi folder here or above' : `No cluster runs in ${folder}`;
-    throw new CliError(`${where}. Start one with \`ksi up\`, or set KSI_URL and KSI_TOKEN.`);
+    const where =
+      folder === undefined
+        ? 'There is no .ksi folder here or above, and no context is in use'
+        : `No cluster runs in ${folder}`;
+    throw new CliError(
+      `${where}. Start one with \`ksi up\`, name one with --dir or \`ksi context use\`, or set KSI_URL and KSI_TOKEN.`,
+    );
   }
   if (token === undefined) throw new CliError('There is no token. Set KSI_TOKEN, or give --token.', EXIT.auth);
   return { url: url.value, token: token.value };

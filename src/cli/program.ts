@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command } from './command.js';
 import { COMMAND_GROUPS } from './commands/index.js';
 import { EXIT_HELP } from './exit.js';
@@ -29,7 +30,12 @@ export async function createProgram(word = ''): Promise<Command> {
     .version(version(), '-V, --version')
     .withNotes(EXIT_HELP, ENVIRONMENT_HELP)
     .withExamples('ksi up', 'ksi spawn "Say hello"', 'git diff | ksi spawn "Review this" > review.md', 'ksi help spawn')
-    .exitOverride();
+    .exitOverride()
+    .hook('preAction', () => {
+      // All commands read KSI_DIR, also those that start or stop a cluster.
+      const { dir } = program.opts<{ dir?: string }>();
+      if (dir !== undefined) process.env['KSI_DIR'] = resolve(dir);
+    });
   for (const { title, loaded } of groups) {
     program.commandsGroup(`${title}:`);
     for (const { register } of loaded) register(program);
@@ -39,7 +45,8 @@ export async function createProgram(word = ''): Promise<Command> {
 
 const ENVIRONMENT_HELP = `Environment:
   KSI_URL, KSI_TOKEN  the API and your token; default: what \`ksi up\` wrote into
-                      KSI_DIR, or into .ksi here or in the nearest parent folder
+                      KSI_DIR, or into .ksi here or in the nearest parent folder,
+                      or the context that \`ksi context use\` chose
   NO_COLOR            no colours
   FORCE_COLOR, CLICOLOR_FORCE   colours, even when piped
   \`ksi config\` shows all settings and their sources`;

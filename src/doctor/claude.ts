@@ -22,7 +22,7 @@ export async function* checkClaude(
     yield failed(
       'executable',
       `the Agent SDK has not installed one for ${process.platform}-${process.arch}`,
-      'Install again with optional packages (make install), or set KSI_CLAUDE_BIN to an executable.',
+      'Install again with optional packages (make packages), or set KSI_CLAUDE_BIN to an executable.',
     );
   else yield await versionOf(executable);
   if (demo) yield ok('credentials', 'not needed: this is a demo with a stand-in for the model');

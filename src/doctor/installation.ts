@@ -20,7 +20,7 @@ export async function* checkInstallation(dir: string): AsyncGenerator<Finding> {
   const missing = NATIVE.filter((name) => !canLoad(name));
   yield missing.length === 0
     ? ok('packages', 'all are installed')
-    : failed('packages', `cannot load ${missing.join(', ')}`, 'Install again: make install');
+    : failed('packages', `cannot load ${missing.join(', ')}`, 'Install again: make packages');
   const paths = clusterPaths(dir);
   const secrets = [paths.dir, paths.token, join(paths.dir, 'endpoints.json'), ...(await brokerSecrets(paths.nats))];
   const open: string[] = [];

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -9,6 +9,7 @@ import type { EventEnvelope } from '../../contracts/events/events.js';
 import { confirmed, isTerminal } from '../../src/cli/confirm.js';
 import { folderId } from '../../src/process/folder-id.js';
 import { findConnection } from '../../src/cli/connection.js';
+import { writeContexts } from '../../src/cli/contexts.js';
 import { CliError, EXIT } from '../../src/cli/exit.js';
 import { eventLine } from '../../src/cli/output/event-line.js';
 import { AnswerPrinter } from '../../src/cli/output/answer-printer.js';
@@ -235,6 +236,24 @@ describe('the connection', () => {
       url: 'http://127.0.0.1:1',
       token: 'secret',
     });
+  });
+
+  it('is found from anywhere by --dir, or else in the context in use', () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), 'ksi-elsewhere-'));
+    const env = { XDG_CONFIG_HOME: elsewhere };
+    const local = { url: 'http://127.0.0.1:1', token: 'secret' };
+    assert.deepEqual(findConnection({ dir: join(folder, '.ksi') }, env, elsewhere), local);
+    const remote = { url: 'http://remote', token: 'r' };
+    const contexts = { here: { dir: join(folder, '.ksi') }, there: remote };
+    writeContexts(env, { current: 'here', contexts });
+    assert.deepEqual(findConnection({}, env, elsewhere), local);
+    writeContexts(env, { current: 'there', contexts });
+    assert.deepEqual(findConnection({}, env, elsewhere), remote);
+    // A cluster that is nearer comes first, and its token is never sent elsewhere.
+    assert.deepEqual(findConnection({}, env, folder), local);
+    assert.throws(() => findConnection({ url: 'http://a' }, env, elsewhere), /There is no token/);
+    assert.equal(statSync(join(elsewhere, 'ksi', 'contexts.json')).mode & 0o777, 0o600);
+    rmSync(elsewhere, { recursive: true });
   });
 
   it('explains what to do if there is none', () => {

@@ -73,6 +73,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
       queues: () => import('./queues.js'),
       tokens: () => import('./tokens.js'),
       roots: () => import('./roots.js'),
+      context: () => import('./context.js'),
       config: () => import('./config.js'),
       doctor: () => import('./doctor.js'),
     },
