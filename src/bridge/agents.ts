@@ -40,8 +40,11 @@ export class BridgeAgents {
   }
 
   /** Ends the subscriptions of agents whose bridge was killed. `departed` waits for it. */
-  async recover(): Promise<void> {
-    for (const legacyId of await this.#options.journal.left()) void this.#departs(this.#forget(legacyId));
+  recover(): void {
+    const { journal, log } = this.#options;
+    const recovered = journal.left().then((agents) => Promise.all(agents.map((agent) => this.#forget(agent))));
+    const onFailure = (error: unknown): void => log.error({ err: error }, 'could not read which agents were connected');
+    void this.#departs(recovered.then(() => undefined, onFailure));
   }
 
   /** Their ids in the old protocol. */

@@ -36,7 +36,8 @@ const OF_HTTP = /\b(?:GET|POST|PUT|PATCH|DELETE) \/|\/docs\b|`errors`|HTTP/;
 
 /** A message of KSI for clients of the old protocol: without the sentences that tell callers of the HTTP API what to do. */
 export function plainMessage(error: unknown): string {
-  if (error instanceof KsiUnreachableError) return 'KSI does not answer. Run `ksi doctor`.';
+  if (error instanceof KsiUnreachableError)
+    return 'KSI does not answer. The command may still take effect. Run `ksi doctor`.';
   const text = error instanceof Error ? error.message : String(error);
   const kept = text.split(/(?<=[.;]) /).filter((sentence) => !OF_HTTP.test(sentence));
   return kept.length === 0 ? text : kept.join(' ').replace(/;$/, '.');

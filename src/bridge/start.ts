@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { LEGACY_SOCKET } from '../../contracts/bridge/legacy.js';
 import { KsiApi } from '../client/api.js';
@@ -34,6 +35,7 @@ const MAX_LINE_BYTES = 64 << 20;
 /** For incomplete lines of all clients together. */
 const MAX_UNFINISHED_BYTES = 256 << 20;
 const CLOSE_TIMEOUT_MS = 2_000;
+const LEAVE_TIMEOUT_MS = 5_000;
 const STATS_EVERY_MS = 10 * 60_000;
 
 const TAKEN =
@@ -117,7 +119,6 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const dispatcher = new Dispatcher(context, upstream);
   const memory = new LineMemoryLimit(MAX_UNFINISHED_BYTES);
   const links = new Set<ClientLink>();
-  await agents.recover();
   const listener = await SocketListener.open({
     path: socket,
     onConnection: (connection) => {
@@ -131,6 +132,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     },
     onFailure: (error) => log.error({ err: error, socket }, 'could not take the socket back; retrying'),
   });
+  agents.recover();
   await writePid(dir);
   const stats = setInterval(() => log.info({ stats: counters.line() }, 'commands served so far'), STATS_EVERY_MS);
   stats.unref();
@@ -139,7 +141,8 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const stopAll = async (): Promise<void> => {
     clearInterval(stats);
     const closed = listener.close();
-    await agents.stop();
+    // If KSI is away, the next bridge ends the subscriptions.
+    await Promise.race([agents.stop(), sleep(LEAVE_TIMEOUT_MS, undefined, { ref: false })]);
     await runs.stop();
     await observer.stop();
     await keptFiles.stop();

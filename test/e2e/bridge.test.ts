@@ -419,8 +419,9 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
     while (!(await accepts(socket))) await sleep(20);
     const bus = (await askOnce(socket, 'MESSAGE_BUS_STATS', {})).result;
     assert.equal((bus['subscriptions'] as Told)['GHOSTLY'], undefined, 'its connection died with the bridge');
+    await askOnce(socket, 'REGISTER_AGENT', { agent_id: 'named', role: 'writer' });
     const listed = (await askOnce(socket, 'GET_AGENTS', {})).result['agents'] as Told;
-    assert.ok(!('ghost' in listed) && 'plain' in listed, 'only agents that somebody registered');
+    assert.ok(!('ghost' in listed) && 'named' in listed, 'only agents that somebody registered');
     const carol = new LegacyClient(socket, 'monitor.py', 'BROADCAST', 'carol');
     const { message } = await carol.until((line) => 'message' in line);
     assert.equal((message as Told)['type'], 'PROCESS_COMPLETE');
