@@ -1,7 +1,9 @@
 import { JetStreamApiError, type StoredMsg, type StreamInfo } from '@nats-io/jetstream';
+import { MsgHdrsImpl } from '@nats-io/transport-node';
 import { HEADER } from '../../contracts/wire/names.js';
 import { BrokerError, brokerErrorOf } from './errors.js';
 import type { Broker } from './connect.js';
+import type { ApiAnswer } from './publish.js';
 
 /** A stored message. */
 export interface Stored {
@@ -94,13 +96,32 @@ async function get(
   stream: string,
   query: { last_by_subj: string } | { seq: number; next_by_subj?: string },
 ): Promise<Stored | undefined> {
-  try {
-    const message = await broker.jsm.streams.getMessage(stream, query);
-    return message === null ? undefined : asStored(message);
-  } catch (error) {
-    if (error instanceof JetStreamApiError && error.apiError().err_code === NO_MESSAGE) return undefined;
-    throw asBrokerError(error, `reading ${stream}`);
-  }
+  const { error, message } = (await broker.publisher.ask(`STREAM.MSG.GET.${stream}`, query)) as MessageAnswer;
+  if (error?.err_code === NO_MESSAGE) return undefined;
+  if (error !== undefined) throw brokerErrorOf(error, `reading ${stream}`);
+  if (message === undefined)
+    throw new BrokerError('refused', `The broker answered without a message while reading ${stream}`);
+  const { seq, subject, data = '', hdrs, time } = message;
+  const headers = hdrs === undefined ? undefined : MsgHdrsImpl.decode(Buffer.from(hdrs, 'base64'));
+  return {
+    seq,
+    subject,
+    data: Buffer.from(data, 'base64'),
+    time: () => Date.parse(time),
+    header: (name) => headers?.get(name) ?? '',
+  };
+}
+
+/** The answer to a request for one message. */
+interface MessageAnswer extends ApiAnswer {
+  readonly message?: {
+    readonly seq: number;
+    readonly subject: string;
+    /** In base64, as `hdrs`. */
+    readonly data?: string;
+    readonly hdrs?: string;
+    readonly time: string;
+  };
 }
 
 export const asStored = (message: StoredMsg): Stored => ({

@@ -6,7 +6,7 @@ import { storeEndedCommand } from './ended-commands.js';
 import { isBrokerError, type BrokerError } from './errors.js';
 import { contend } from './contention.js';
 import { publishExpecting, type Expectation, type ExpectingPublication, type Publication } from './publish.js';
-import { deleteMessage, lastBySubject, nextBySubject, subjectsOf, type Stored } from './read.js';
+import { deleteMessage, hasAny, lastBySubject, nextBySubject, subjectsOf, type Stored } from './read.js';
 import { deleteSchedule } from './schedules.js';
 import { lastState } from './task-states.js';
 
@@ -166,6 +166,8 @@ export async function releaseSession(
  */
 async function lookAgain(broker: Broker, sessionId: string, taskId: string): Promise<Promoted | undefined> {
   for (let tries = 1; tries <= MAX_LOOKS; tries++) {
+    // Usually the session is empty: one read instead of two.
+    if (!(await hasAny(broker, STREAM.commands, SUBJECT.session(sessionId)))) return undefined;
     const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
     const late = await promote(broker, sessionId, taskId);
     if (late !== undefined || run === undefined || run.header(HEADER.taskId) !== taskId) return late;

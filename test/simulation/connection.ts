@@ -6,7 +6,7 @@ import { Publisher } from '../../src/broker/publish.js';
 import { silent } from '../fixtures/connection.js';
 import type { Arrived, Link } from './link.js';
 import type { SimServer } from './server.js';
-import { matches, type SimMessage } from './stream.js';
+import { matches } from './stream.js';
 
 type Payload = Uint8Array | string;
 interface Options {
@@ -124,10 +124,7 @@ function call<T>(link: Link, timeoutMs: number, ask: () => T): Promise<T> {
   });
 }
 
-type Query = { last_by_subj: string } | { seq: number; next_by_subj?: string };
-
 const streamsApi = (link: Link, server: SimServer): unknown => ({
-  getMessage: (name: string, query: Query) => call(link, API_TIMEOUT_MS, () => found(server, name, query) ?? null),
   deleteMessage: (name: string, seq: number) =>
     call(link, API_TIMEOUT_MS, () => {
       if (!server.stream(name).delete(seq)) throw new JetStreamApiError(MESSAGE_NOT_FOUND);
@@ -141,9 +138,3 @@ const streamsApi = (link: Link, server: SimServer): unknown => ({
       return { state: { subjects } };
     }),
 });
-
-function found(server: SimServer, name: string, query: Query): SimMessage | undefined {
-  const stream = server.stream(name);
-  if ('last_by_subj' in query) return stream.last(query.last_by_subj);
-  return query.next_by_subj === undefined ? stream.get(query.seq) : stream.next(query.next_by_subj, query.seq);
-}

@@ -1,4 +1,4 @@
-import { headers as newHeaders, type MsgHdrs } from '@nats-io/transport-node';
+import { headers as newHeaders, type MsgHdrs, type MsgHdrsImpl } from '@nats-io/transport-node';
 import { BUCKET, CONSUMER, HEADER, RUN_PRIORITIES, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { SimConsumer } from './consumer.js';
 import type { Link } from './link.js';
@@ -24,12 +24,16 @@ export interface ServerWatch {
 export const QUEUE = 'default';
 const ACK = '$JS.ACK.';
 const PULL = '$JS.API.CONSUMER.MSG.NEXT.';
+const GET = '$JS.API.STREAM.MSG.GET.';
+const NO_MESSAGE = 10037;
 const NS_PER_MS = 1_000_000;
 const NO_RESPONDERS = 503;
 const NOTHING = new Uint8Array();
 const text = (data: Uint8Array): string => new TextDecoder().decode(data);
 const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 const storedEvent = (subject: string): string => subject.replace('ksi.ingest.events.', 'ksi.events.');
+
+type ReadQuery = { last_by_subj: string } | { seq: number; next_by_subj?: string };
 
 /** A broker: KSI's streams, the consumers of its work queues, plain subscriptions, and schedules. It can be killed. */
 export class SimServer {
@@ -101,12 +105,31 @@ export class SimServer {
       this.#acknowledge(subject, text(data));
       if (reply !== undefined) this.#send(reply, { subject: reply, data: NOTHING });
     } else if (subject.startsWith(PULL)) this.#pull(link, published);
-    else {
+    else if (subject.startsWith(GET)) {
+      const answer = this.#read(subject.slice(GET.length), JSON.parse(text(data)) as ReadQuery);
+      if (reply !== undefined) this.#send(reply, { subject: reply, data: bytes(answer) });
+    } else {
       const stream = Object.values(this.streams).find((candidate) => candidate.takes(subject));
       if (stream !== undefined) this.#store(stream, published, link.process);
       else if (!this.#send(subject, published) && reply !== undefined)
         this.#send(reply, { subject: reply, data: NOTHING, header: newHeaders(NO_RESPONDERS, 'No Responders') });
     }
+  }
+
+  #read(name: string, query: ReadQuery): object {
+    const stream = this.stream(name);
+    const found =
+      'last_by_subj' in query
+        ? stream.last(query.last_by_subj)
+        : query.next_by_subj === undefined
+          ? stream.get(query.seq)
+          : stream.next(query.next_by_subj, query.seq);
+    if (found === undefined) return { error: { code: 404, err_code: NO_MESSAGE, description: 'no message found' } };
+    const { seq, subject, data, header, at } = found;
+    const hdrs = Buffer.from((header as MsgHdrsImpl).encode()).toString('base64');
+    return {
+      message: { seq, subject, data: Buffer.from(data).toString('base64'), hdrs, time: new Date(at).toISOString() },
+    };
   }
 
   #store(stream: SimStream, { subject, data, header = newHeaders(), reply }: Published, by?: SimProcess): void {
