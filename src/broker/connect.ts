@@ -9,7 +9,7 @@ import { DeferredWrites } from './deferred-writes.js';
 import { Publisher } from './publish.js';
 import { defined } from '../defined.js';
 
-export interface BrokerOptions {
+export interface DialOptions {
   /** One URL or several, separated by commas. `tls://…` requires TLS. */
   url: string;
   /** Shown in the broker's connection list. */
@@ -20,9 +20,14 @@ export interface BrokerOptions {
   caFile?: string | undefined;
   /** Prefix of this process's reply subjects. Its permissions allow no other. */
   inboxPrefix?: string | undefined;
-  log: Logger;
   /** How long one server may take to accept a connection, in ms, before another is tried. */
   dialWithinMs?: number | undefined;
+  /** False: the connection ends when it is lost. */
+  reconnect?: boolean | undefined;
+}
+
+export interface BrokerOptions extends DialOptions {
+  log: Logger;
   /** Ends the wait for the first connection. */
   signal?: AbortSignal | undefined;
 }
@@ -48,33 +53,37 @@ export const API_TIMEOUT_MS = 1_500;
 /** A frozen server accepts a connection and never answers. */
 const DIAL_WITHIN_MS = 5_000;
 
+/** Connects once. */
+export async function dialBroker(options: DialOptions): Promise<NatsConnection> {
+  const seed =
+    options.credentialsFile === undefined ? undefined : (await readFile(options.credentialsFile, 'utf8')).trim();
+  return connect(
+    defined({
+      servers: options.url.split(',').map((server) => server.trim()),
+      name: options.name,
+      reconnect: options.reconnect,
+      maxReconnectAttempts: -1,
+      timeout: options.dialWithinMs ?? DIAL_WITHIN_MS,
+      reconnectTimeWait: 200,
+      reconnectJitter: 200,
+      pingInterval: 5_000,
+      maxPingOut: 2,
+      ...tlsOf(options),
+      inboxPrefix: options.inboxPrefix,
+      ...(seed === undefined ? userIn(options.url) : { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) }),
+    }),
+  );
+}
+
 /** Connects, retrying until it succeeds. @throws the signal's reason. */
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const { log, signal } = options;
-  const seed =
-    options.credentialsFile === undefined ? undefined : (await readFile(options.credentialsFile, 'utf8')).trim();
   let logged = false;
   const onFailure = (error: unknown): void => {
     if (!logged) log.warn({ err: error }, 'cannot reach the broker; retrying');
     logged = true;
   };
-  const dial = (): Promise<NatsConnection> =>
-    connect(
-      defined({
-        servers: options.url.split(',').map((server) => server.trim()),
-        name: options.name,
-        maxReconnectAttempts: -1,
-        timeout: options.dialWithinMs ?? DIAL_WITHIN_MS,
-        reconnectTimeWait: 200,
-        reconnectJitter: 200,
-        pingInterval: 5_000,
-        maxPingOut: 2,
-        ...tlsOf(options),
-        inboxPrefix: options.inboxPrefix,
-        ...(seed === undefined ? {} : { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) }),
-      }),
-    );
-  const nc = await retry(dial, { clock: systemClock, pauseMs: RETRY_MS.start, signal, onFailure });
+  const nc = await retry(() => dialBroker(options), { clock: systemClock, pauseMs: RETRY_MS.start, signal, onFailure });
   const js = jetstream(nc, { timeout: API_TIMEOUT_MS });
   const jsm = await jetstreamManager(nc, { timeout: API_TIMEOUT_MS, checkAPI: false });
   const clock = new BrokerClock(jsm.streams, systemClock, log);
@@ -118,8 +127,18 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   };
 }
 
+/** The user and password, or the token, of the first URL that has them. The NATS client does not read them from URLs. */
+function userIn(url: string): { user?: string; pass?: string; token?: string } {
+  const [, given] = /:\/\/([^@/,]+)@/.exec(url) ?? [];
+  if (given === undefined) return {};
+  const [user = '', ...pass] = given.split(':');
+  return pass.length === 0
+    ? { token: decodeURIComponent(user) }
+    : { user: decodeURIComponent(user), pass: decodeURIComponent(pass.join(':')) };
+}
+
 /** Without these options, TLS is used only if the server offers it. With them, a man in the middle cannot downgrade the connection. */
-function tlsOf({ url, caFile }: BrokerOptions): { tls?: TlsOptions } {
+function tlsOf({ url, caFile }: DialOptions): { tls?: TlsOptions } {
   if (caFile !== undefined) return { tls: { caFile } };
   return url.includes('tls://') ? { tls: {} } : {};
 }

@@ -1,8 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { KsiClientOptions } from '../client/client.js';
 import { folderId } from '../process/folder-id.js';
 import type { Endpoints } from '../cluster/endpoints.js';
+import { ifExistsSync } from '../if-exists.js';
 import { isRecord, parseText } from '../json.js';
 import { currentContext } from './contexts.js';
 import { CliError, EXIT } from './exit.js';
@@ -68,7 +69,33 @@ export function findConnection(options: ConnectionOptions, env: Environment, cwd
     );
   }
   if (token === undefined) throw new CliError('There is no token. Set KSI_TOKEN, or give --token.', EXIT.auth);
+  checkAddress(url);
+  checkToken(token);
   return { url: url.value, token: token.value };
+}
+
+/** @throws {CliError} that names the fault and the source of the address, but never a password in it */
+function checkAddress({ value, from }: Found): void {
+  const refuse = (why: string): never => {
+    throw new CliError(`The address in ${from} ${why}.`, EXIT.usage);
+  };
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (url !== undefined && (url.username !== '' || url.password !== ''))
+    refuse('contains a user or a password. Remove them, and set KSI_TOKEN to your token');
+  if (!/^https?:\/\//i.test(value))
+    refuse(
+      value.includes('://') || value.includes('@')
+        ? 'must begin with http:// or https://'
+        : `has no scheme. Write http://${value}, or https:// with TLS`,
+    );
+  if (url === undefined) refuse('is not a URL, such as http://127.0.0.1:8000');
+}
+
+/** @throws {CliError} */
+function checkToken({ value, from }: Found): void {
+  if (/^[\x21-\x7e]+$/.test(value)) return;
+  const fault = /\s/.test(value) ? 'a space or a line break' : 'a character that no token has';
+  throw new CliError(`The token in ${from} contains ${fault}. Copy it again.`, EXIT.auth);
 }
 
 /** @returns undefined when no cluster runs there: those that a copied folder brought along are of the original's. */
@@ -100,7 +127,7 @@ function findFolder(env: Environment, cwd: string): string | undefined {
   if (named !== undefined) return resolve(cwd, named);
   for (let at = resolve(cwd); ; at = dirname(at)) {
     const folder = join(at, '.ksi');
-    if (FILES.some((name) => existsSync(join(folder, name)))) return folder;
+    if (FILES.some((name) => ifExistsSync(() => statSync(join(folder, name))) !== undefined)) return folder;
     if (dirname(at) === at) return undefined;
   }
 }
@@ -111,6 +138,6 @@ function read(path: string): string | undefined {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new CliError(`${path} cannot be read: ${(error as Error).message}`, EXIT.failure, error);
+    throw error;
   }
 }

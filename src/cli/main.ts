@@ -8,7 +8,8 @@ import { reportFailure } from './run.js';
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(EXIT.ok);
-    throw error;
+    if (stream === process.stderr) process.exit(EXIT.failure);
+    process.exit(reportFailure(error));
   });
 
 const program = await createProgram(process.argv[2]);

@@ -2,6 +2,7 @@ import { BridgeError } from '../bridge/errors.js';
 import { ClusterError } from '../cluster/errors.js';
 import { ConfigError } from '../config/error.js';
 import { KsiError, KsiTaskError, KsiUnreachableError } from '../client/errors.js';
+import { explainSystemError } from '../process/system-error.js';
 import { CliError, EXIT } from './exit.js';
 import { adviceOn } from './next-steps.js';
 import type { GlobalOptions } from './options.js';
@@ -57,6 +58,8 @@ export function explain(error: unknown): { message: string; exitCode: number } {
     };
   if (error instanceof KsiError)
     return { message: `error (${error.code}): ${adviceOn(error)}`, exitCode: exitCodeOf(error) };
+  const system = explainSystemError(error);
+  if (system !== undefined) return { message: `error: ${system}`, exitCode: EXIT.failure };
   return { message: error instanceof Error ? (error.stack ?? error.message) : String(error), exitCode: EXIT.failure };
 }
 

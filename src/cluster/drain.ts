@@ -53,8 +53,7 @@ async function tellTasks(view: DrainView, progress: (text: string) => void, sign
 }
 
 async function runningTasks({ pids, url, token_file }: DrainView, signal: AbortSignal): Promise<number> {
-  const [token] = (await readFile(token_file, 'utf8')).trim().split('\n');
-  const client = new KsiClient({ url, token: token?.trim() ?? '' });
+  const client = new KsiClient({ url, token: (await readFile(token_file, 'utf8')).trim() });
   try {
     const { items } = await client.workers.list(
       {},

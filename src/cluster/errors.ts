@@ -1,8 +1,11 @@
+import { explainSystemError } from '../process/system-error.js';
+
 /** Why a cluster cannot be started, reached or changed. Scripts may rely on the code, but not on the message. */
 export type ClusterErrorCode =
   | 'config_invalid'
   | 'no_nats_server'
   | 'nats_server_unusable'
+  | 'broker_unusable'
   | 'port_taken'
   | 'process_failed'
   | 'not_ready'
@@ -33,4 +36,7 @@ export interface SentError {
 export const sentError = (error: unknown): SentError =>
   error instanceof ClusterError
     ? { code: error.code, message: error.message }
-    : { code: 'internal', message: error instanceof Error ? error.message : String(error) };
+    : {
+        code: 'internal',
+        message: explainSystemError(error) ?? (error instanceof Error ? error.message : String(error)),
+      };

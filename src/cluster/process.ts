@@ -6,6 +6,7 @@ import { startProcess } from '../process/process-service.js';
 import { ControlServer, type ControlRequest } from './control.js';
 import { ClusterError, sentError } from './errors.js';
 import { endLeftovers, leftovers } from './leftovers.js';
+import { checkExternalBroker } from './external-broker.js';
 import { clusterPaths } from './paths.js';
 import { builtEntries, prepare } from './prepare.js';
 import { makeFolders } from './secrets.js';
@@ -35,6 +36,7 @@ async function main(): Promise<void> {
     tell({ progress: text });
   };
   await endLeftovers(await leftovers(paths), progress);
+  await checkExternalBroker(config, progress);
   const plan = await prepare({
     config,
     env: process.env,

@@ -1,5 +1,6 @@
 import type { Config } from '../../contracts/config/config.js';
 import { readConfig } from '../config/load.js';
+import { withoutPassword } from '../without-password.js';
 import { ClusterError } from './errors.js';
 import { apiSpec, bridgeSpec, workerSpec, type Plan, type ProcessSpec } from './plan.js';
 
@@ -24,7 +25,7 @@ export function changedPlan(plan: Plan, env: Plan['env']): Plan {
   if (fixed.length > 0)
     throw new ClusterError(
       'needs_restart',
-      `Only a stopped cluster can change to ${fixed.map((name) => `${name}=${String(config[name])} (now ${String(plan.config[name])})`).join(', ')}. Run \`make down\`, then \`make up\`.`,
+      `Only a stopped cluster can change to ${fixed.map((name) => withoutPassword(`${name}=${String(config[name])} (now ${String(plan.config[name])})`)).join(', ')}. Run \`make down\`, then \`make up\`.`,
     );
   return { ...plan, config, env: merged };
 }

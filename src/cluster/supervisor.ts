@@ -9,7 +9,9 @@ import { brokerSpecs, monitorUrl, serverName } from './broker.js';
 import { watchBroker } from './broker-watch.js';
 import { writeJson, type Endpoints } from './endpoints.js';
 import { untilDrained } from './drain.js';
+import { withoutPassword } from '../without-password.js';
 import { ClusterError } from './errors.js';
+import { withoutStacks } from './log-excerpt.js';
 import { membership, recordProcesses, type RecordedProcess } from './leftovers.js';
 import { ManagedProcess, type ProcessStatus } from './managed-process.js';
 import {
@@ -130,8 +132,8 @@ export class Supervisor {
       pid: process.pid,
       uptime_s: Math.floor((performance.now() - this.#startedAt) / 1000),
       processes: this.#processes.map((managed) => managed.status()),
-      endpoints: this.#endpoints(),
-      config,
+      endpoints: withoutPasswords(this.#endpoints()),
+      config: withoutPasswords(config),
       demo,
       claude_credentials: demo ? {} : claudeCredentials(env, config),
     };
@@ -380,6 +382,9 @@ export class Supervisor {
   }
 }
 
+/** As people may see it: `ksi status` and `ksi up` print it. */
+const withoutPasswords = <T>(value: T): T => JSON.parse(withoutPassword(JSON.stringify(value))) as T;
+
 const range = (from: number, to: number): number[] =>
   Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index);
 
@@ -389,6 +394,6 @@ const drainNote = (seconds: number): string => `; running tasks may finish for u
 
 /** The end of the process's log, for an error message. */
 async function logOf(managed: ManagedProcess): Promise<string> {
-  const end = await endOfFile(managed.logFile, LOG_LINES_SHOWN);
+  const end = withoutStacks(await endOfFile(managed.logFile, LOG_LINES_SHOWN));
   return end === '' ? `Its log, ${managed.logFile}, is empty.` : `The end of its log, ${managed.logFile}:\n${end}`;
 }

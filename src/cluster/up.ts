@@ -11,11 +11,13 @@ import { askSupervisor } from './control.js';
 import { down } from './down.js';
 import { ClusterError } from './errors.js';
 import { resolveBubblewrap } from './bubblewrap.js';
+import { withoutStacks } from './log-excerpt.js';
 import { resolveNatsServer } from './nats-server/resolve.js';
 import { clusterPaths, type ClusterPaths } from './paths.js';
 import { makeFolders } from './secrets.js';
 import { claudeCredentials } from './plan.js';
 import { needsStop } from './restart.js';
+import { withoutPassword } from '../without-password.js';
 import type { StartMessage } from './start-message.js';
 import type { ClusterStatus } from './supervisor.js';
 
@@ -104,9 +106,10 @@ async function adapt(
   const isSet = (name: string): boolean => (options.env[name] ?? '') !== '';
   const settings = Object.entries(config).flatMap(([name, value]) => {
     const now = running.config[name as keyof Config];
-    return !isSet(name) || NOT_COMPARED.has(name) || now === value
+    const shown = withoutPassword(String(value));
+    return !isSet(name) || NOT_COMPARED.has(name) || String(now) === shown
       ? []
-      : [{ name, change: `${name}=${String(value)} (now ${String(now)})` }];
+      : [{ name, change: `${name}=${shown} (now ${String(now)})` }];
   });
   const differences = [...settings.map(({ change }) => change), ...newCredentials(running, config, options)];
   if (options.demo && !running.demo) differences.push('a demo');
@@ -191,6 +194,6 @@ async function diedEarly(paths: ClusterPaths): Promise<ClusterError> {
   const log = paths.log('supervisor');
   return new ClusterError(
     'process_failed',
-    `The supervisor ended before the cluster was ready. The end of its log, ${log}:\n${await endOfFile(log, 12)}`,
+    `The supervisor ended before the cluster was ready. The end of its log, ${log}:\n${withoutStacks(await endOfFile(log, 12))}`,
   );
 }

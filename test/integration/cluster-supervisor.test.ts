@@ -10,6 +10,7 @@ import { pino } from 'pino';
 import { askSupervisor, ControlServer } from '../../src/cluster/control.js';
 import { untilDrained } from '../../src/cluster/drain.js';
 import type { Endpoints } from '../../src/cluster/endpoints.js';
+import { checkExternalBroker } from '../../src/cluster/external-broker.js';
 import { leftovers } from '../../src/cluster/leftovers.js';
 import { followLogs, loggedProcesses } from '../../src/cluster/logs.js';
 import { ManagedProcess } from '../../src/cluster/managed-process.js';
@@ -20,7 +21,7 @@ import { untilReady } from '../../src/cluster/readiness.js';
 import { Supervisor } from '../../src/cluster/supervisor.js';
 import { readConfig } from '../../src/config/load.js';
 import { isAlive } from '../../src/process/identity.js';
-import { freePort, natsServerPath } from '../fixtures/broker.js';
+import { freePort, natsServerPath, startTestBroker } from '../fixtures/broker.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
 
 /** The supervisor with the real nats-server; API and worker are tiny scripts that do what the contract asks of those. */
@@ -228,6 +229,30 @@ describe('the supervisor', () => {
       },
     );
     assert.match(said[0] ?? '', /^waiting for 2 running tasks to finish; at most (30|29) s left$/);
+  });
+
+  it('refuses a broker of others that it cannot use, with the cause and without the password', async () => {
+    const accounts = `accounts {
+      plain { users: [{ user: plain, password: secret }] }
+      js { jetstream: enabled, users: [{ user: js, password: secret }] }
+    }`;
+    const broker = await startTestBroker({ config: accounts });
+    stops.push(() => broker.stop());
+    const check = async (user: string): Promise<void> => {
+      const url = broker.url.replace('nats://', `nats://${user}@`);
+      await checkExternalBroker(readConfig({ KSI_NATS_URL: url }), quiet);
+    };
+    await check('js:secret');
+    for (const [user, message] of [
+      ['plain:secret', /^The broker at nats:\/\/\*\*\*@.* has no JetStream/],
+      ['js:wrong', /^The broker at nats:\/\/\*\*\*@.* refuses KSI/],
+    ] as const)
+      await assert.rejects(check(user), { code: 'broker_unusable', message });
+    const said: string[] = [];
+    await checkExternalBroker(readConfig({ KSI_NATS_URL: `nats://u:secret@127.0.0.1:${await freePort()}` }), (text) =>
+      said.push(text),
+    );
+    assert.match(said.join(), /^cannot reach the broker at nats:\/\/\*\*\*@[^ ]+: connection refused; trying again$/);
   });
 
   it('gives up on a start whose API does not stay up, shows its log, and leaves nothing', async () => {

@@ -6,6 +6,7 @@ import { paint } from '../output/colour.js';
 import { tableOf, type TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
 import { nearest } from '../words.js';
+import { withoutPassword } from '../../without-password.js';
 import { jsonLine } from '../output/printable.js';
 
 interface Options extends GlobalOptions {
@@ -103,9 +104,6 @@ function strangers(env: NodeJS.ProcessEnv, known: readonly string[]): string[] {
     return near === undefined ? [] : [`${name} is unknown. Did you mean ${near}?`];
   });
 }
-
-/** Hides passwords in URLs. */
-const withoutPassword = (text: string): string => text.replace(/(\w+:\/\/)[^@/\s,]*@/g, '$1***@');
 
 const shownValue = (value: unknown): string | number =>
   typeof value === 'number' ? value : withoutPassword(typeof value === 'string' ? value : JSON.stringify(value));
