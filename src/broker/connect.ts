@@ -70,7 +70,9 @@ export async function dialBroker(options: DialOptions): Promise<NatsConnection> 
       maxPingOut: 2,
       ...tlsOf(options),
       inboxPrefix: options.inboxPrefix,
-      ...(seed === undefined ? userIn(options.url) : { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) }),
+      ...(seed === undefined
+        ? userIn(options.url)
+        : { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) }),
     }),
   );
 }

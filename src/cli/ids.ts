@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { APPROVAL_ID_PATTERN } from '../../contracts/tasks/approvals.js';
 import { UUID_PATTERN } from '../../contracts/wire/names.js';
 
 const UUID = new RegExp(UUID_PATTERN);
@@ -16,6 +17,14 @@ function wholeId(what: string): (text: string) => string {
     if (UUID.test(text)) return text;
     throw new InvalidArgumentError(`It must be the whole id of ${what}.`);
   };
+}
+
+const APPROVAL_ID = new RegExp(APPROVAL_ID_PATTERN);
+
+/** The parser of an argument that takes several ids of approvals. */
+export function approvalIds(text: string, before: string[] = []): string[] {
+  if (APPROVAL_ID.test(text)) return [...before, text];
+  throw new InvalidArgumentError('It must be the whole id of an approval. `ksi approvals` lists those that wait.');
 }
 
 /** Of one that may be given again. */

@@ -15,10 +15,14 @@ export interface Mentioned {
   /** Without the signs that keep an `@` from being one: `@@name` and `\@name` are `@name`. */
   readonly text: string;
   readonly mentions: readonly Mention[];
+  /** Paths that look like files but name none. */
+  readonly missing: readonly string[];
 }
 
 /** At the start of a word: an escaped `@`, or one and a path, quoted or up to the next space. */
 const WORD = /(?<=^|[\s([{"'])(?:(?:\\@|@@)|@(?:"([^"\n]+)"|(\S+)))/g;
+/** A path with an extension. `@scope/name@1.2.3` is a package, and a word without an extension may be a name. */
+const LOOKS_LIKE_FILE = /^[^@]*[^@/.][.][A-Za-z]\w{0,7}$/;
 /** What ends a sentence or a bracket, and so is perhaps no part of a path. */
 const CLOSING = /[.,;:!?)\]}'"…]+$/;
 
@@ -28,22 +32,29 @@ const CLOSING = /[.,;:!?)\]}'"…]+$/;
  */
 export function findMentions(text: string, cwd: string, isFile: (path: string) => boolean = isRegularFile): Mentioned {
   const mentions = new Map<string, Mention>();
+  const missing = new Set<string>();
   const plain = text.replace(WORD, (whole: string, quoted?: string, word?: string) => {
     if (quoted === undefined && word === undefined) return '@';
     for (const path of quoted === undefined ? [word ?? '', (word ?? '').replace(CLOSING, '')] : [quoted]) {
       const file = path.startsWith('~/') ? join(homedir(), path.slice(2)) : resolve(cwd, path);
       if (path === '' || !isFile(file)) continue;
       mentions.set(file, { path, file });
-      break;
+      return whole;
     }
+    const path = quoted ?? (word ?? '').replace(CLOSING, '');
+    if (LOOKS_LIKE_FILE.test(path)) missing.add(path);
     return whole;
   });
-  return { text: plain, mentions: [...mentions.values()] };
+  return { text: plain, mentions: [...mentions.values()], missing: [...missing] };
 }
 
 /** Reads them. @throws as attachmentOf does. */
 export const attachmentsOf = (mentions: readonly Mention[]): Attachment[] =>
   mentions.map(({ file, path }) => attachmentOf(file, path));
+
+/** The warning for mentions of files that do not exist. */
+export const describeMissing = (paths: readonly string[]): string =>
+  `no such file: ${paths.join(', ')}. The prompt is sent without ${paths.length === 1 ? 'it' : 'them'}. Write @@ for a plain @.`;
 
 /** What is told of them: `plan.md (2.1 KB)`. */
 export const describeAttached = (attachments: readonly Attachment[]): string =>

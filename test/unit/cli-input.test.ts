@@ -85,12 +85,17 @@ describe('a file that a text mentions', () => {
   });
 
   it('is not an address, a package, a folder or a missing file', () => {
-    for (const text of ['bob@a.md', 'npm i @scope/pkg', '@src', '@nothing.md', '@', 'a@ b', '@ a.md'])
-      assert.deepEqual(of(text), { text, mentions: [] }, text);
+    for (const text of ['bob@a.md', 'npm i @scope/pkg', '@src', '@', 'a@ b', '@ a.md'])
+      assert.deepEqual(of(text), { text, mentions: [], missing: [] }, text);
+    assert.deepEqual(of('read @nothing.md, @bob'), {
+      text: 'read @nothing.md, @bob',
+      mentions: [],
+      missing: ['nothing.md'],
+    });
   });
 
   it('is only mentioned if its @ is escaped', () => {
-    assert.deepEqual(of('@@a.md and \\@a.md'), { text: '@a.md and @a.md', mentions: [] });
+    assert.deepEqual(of('@@a.md and \\@a.md'), { text: '@a.md and @a.md', mentions: [], missing: [] });
     assert.equal(of('a@@b \\\\@').text, 'a@@b \\\\@');
   });
 

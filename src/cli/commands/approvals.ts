@@ -8,6 +8,7 @@ import { choicesIn, planOf, type Choice } from '../chat/question.js';
 import { forEachOf } from '../each.js';
 import { CliError, EXIT } from '../exit.js';
 import { listed, withWatch } from '../list.js';
+import { approvalIds } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
 import { revealed } from '../output/printable.js';
 import { printLines, type TableOf } from '../output/print.js';
@@ -57,7 +58,7 @@ export function register(program: Command): void {
   approvals
     .command('allow')
     .description('Allow approvals; only the first answer counts')
-    .argument('<ids...>', 'their ids')
+    .argument('<ids...>', 'their ids', approvalIds)
     .option('--input <json>', 'run the tool with this input instead; @FILE reads a file', jsonObject)
     .option('--answer <text>', 'the answer to a question; repeat it in the order of the questions', collect)
     .option('--answers <json>', 'the answers to questions, by the text of each question', jsonObject)
@@ -107,7 +108,7 @@ export function register(program: Command): void {
   approvals
     .command('deny')
     .description('Deny approvals; only the first answer counts')
-    .argument('<ids...>', 'their ids')
+    .argument('<ids...>', 'their ids', approvalIds)
     .option('-m, --message <text>', 'a message to Claude, so that it can choose another way')
     .withValues({ ids: 'approvals' })
     .withExamples('ksi approvals deny ID', 'ksi approvals deny ID --message "Use git mv instead"')

@@ -8,7 +8,7 @@ import type { SpawnRequest } from '../../../contracts/tasks/spawn.js';
 import { claudeOptionsOf, withClaudeOptions, type ClaudeCliOptions } from '../claude-options.js';
 import { CliError, EXIT } from '../exit.js';
 import { makeAndFollow } from '../follow.js';
-import { attachmentsOf, describeAttached, findMentions } from '../mentions.js';
+import { attachmentsOf, describeAttached, describeMissing, findMentions } from '../mentions.js';
 import { positiveNumber, type GlobalOptions } from '../options.js';
 import { say } from '../output/say.js';
 import { sayOrRead, withPiped } from '../prompt.js';
@@ -105,7 +105,8 @@ async function promptOf(words: readonly string[], options: Options): Promise<Pro
   const { words: typed, piped } = await sayOrRead(words, options);
   if (typed === undefined && (piped ?? '').trim() === '')
     throw new CliError('The prompt is empty. Pass it: ksi spawn "Say hello"', EXIT.usage);
-  const { text, mentions } = findMentions(typed ?? '', process.cwd());
+  const { text, mentions, missing } = findMentions(typed ?? '', process.cwd());
+  if (missing.length > 0) say(options, describeMissing(missing));
   let attachments: Attachment[];
   try {
     attachments = attachmentsOf(mentions);
