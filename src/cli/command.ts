@@ -1,5 +1,6 @@
 import { Command as Plain, InvalidArgumentError, type Argument, type ErrorOptions, type Option } from 'commander';
 import type { KsiClient } from '../client/client.js';
+import { isPrefix, LAST } from './ids.js';
 import { runCommand } from './run.js';
 import { nearest } from './words.js';
 
@@ -66,7 +67,10 @@ export class Command extends Plain {
   runs(run: (...parameters: never[]) => Promise<number | void>): this {
     // commander appends the options and the command to the arguments.
     return this.action((...passed: unknown[]) =>
-      runCommand(() => run(...([...passed.slice(0, -2), this.optsWithGlobals()] as never[]))),
+      runCommand(async () => {
+        const args = await Promise.all(passed.slice(0, -2).map((value, at) => this.#withWholeIds(value, at)));
+        return run(...([...args, this.optsWithGlobals()] as never[]));
+      }),
     );
   }
 
@@ -96,6 +100,19 @@ export class Command extends Plain {
   override error(message: string, options?: ErrorOptions): never {
     const next = /Did you mean|See: /.test(message) ? '' : `\n(See: ${pathOf(this)} --help)`;
     return super.error(`${message.replace('command-argument value', 'the value')}${next}`, options);
+  }
+
+  /** Completes prefixes of ids, and `last`, in an argument that `withValues` declares to be an id or a list of ids. */
+  async #withWholeIds(value: unknown, at: number): Promise<unknown> {
+    const kind = this.valuesOf(this.registeredArguments[at]?.name() ?? '');
+    if (kind === undefined) return value;
+    const resolve = async (text: unknown): Promise<unknown> => {
+      if (typeof text !== 'string' || (text !== LAST && !isPrefix(text))) return text;
+      // It loads the client.
+      const { resolveId } = await import('./resolve-ids.js');
+      return resolveId(kind, text, this.optsWithGlobals());
+    };
+    return Array.isArray(value) ? Promise.all(value.map(resolve)) : resolve(value);
   }
 
   #after(): string {

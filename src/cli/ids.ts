@@ -3,19 +3,28 @@ import { APPROVAL_ID_PATTERN } from '../../contracts/tasks/approvals.js';
 import { UUID_PATTERN } from '../../contracts/wire/names.js';
 
 const UUID = new RegExp(UUID_PATTERN);
+/** Shorter prefixes could be words. A cut id in a table ends with `…`. */
+const PREFIX = /^[0-9a-f]{4}[0-9a-f-]*…?$/;
+
+/** Stands for the newest of a list. */
+export const LAST = 'last';
 
 export const isTaskId = (text: string): boolean => UUID.test(text);
 
+/** Whether the text may be the beginning of an id. */
+export const isPrefix = (text: string): boolean => PREFIX.test(text) && !UUID.test(text);
+
 /** The parser of an argument that is a task's id. Its error is plainer than the pattern that the API would report. */
-export const taskId = wholeId('a task, as `ksi tasks` lists them');
+export const taskId = idOf('a task, as `ksi tasks` lists them');
 
 /** The same of a conversation. */
-export const conversationId = wholeId('a conversation, as `ksi conversations` lists them');
+export const conversationId = idOf('a conversation, as `ksi conversations` lists them');
 
-function wholeId(what: string): (text: string) => string {
+/** `Command` completes a prefix, and `last`, before it runs. */
+function idOf(what: string): (text: string) => string {
   return (text) => {
-    if (UUID.test(text)) return text;
-    throw new InvalidArgumentError(`It must be the whole id of ${what}.`);
+    if (UUID.test(text) || isPrefix(text) || text === LAST) return text;
+    throw new InvalidArgumentError(`It must be the id of ${what}, a prefix of at least 4 characters, or \`last\`.`);
   };
 }
 

@@ -55,6 +55,12 @@ describe('the files of a session', () => {
     const page = answer.body as unknown as FilePage;
     return { ...answer, page, paths: (page.items as FileEntry[] | undefined)?.map(({ path }) => path) ?? [] };
   };
+  const ksi = async (cwd: string, dir: string, ...args: string[]): Promise<{ stdout: string; stderr: string }> => {
+    const options = { cwd, env: { PATH: process.env['PATH'], KSI_DIR: dir } };
+    const child = spawn(process.execPath, [CLI, ...args], { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [stdout, stderr] = await Promise.all([textOf(child.stdout), textOf(child.stderr)]);
+    return { stdout, stderr };
+  };
   const git = (...args: string[]): void =>
     void execFileSync('git', ['-c', 'user.name=x', '-c', 'user.email=x@x', ...args], { cwd: site, stdio: 'ignore' });
 
@@ -127,37 +133,47 @@ describe('the files of a session', () => {
   it('are in a folder that the operator adds as a root while the cluster runs', async () => {
     const folder = await realpath(await mkdtemp(join(tmpdir(), 'ksi-added-')));
     mkdirSync(join(folder, 'docs'));
-    const ksi = async (dir: string, ...args: string[]): Promise<{ stdout: string; stderr: string }> => {
-      const options = { cwd: join(folder, 'docs'), env: { PATH: process.env['PATH'], KSI_DIR: dir } };
-      const child = spawn(process.execPath, [CLI, ...args], { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
-      const [stdout, stderr] = await Promise.all([textOf(child.stdout), textOf(child.stderr)]);
-      return { stdout, stderr };
-    };
-    const refused = await ksi(ksiDir, 'spawn', '--here', '--url', api.url, '--token', TOKEN, 'x');
+    const cwd = join(folder, 'docs');
+    const refused = await ksi(cwd, ksiDir, 'spawn', '--here', '--url', api.url, '--token', TOKEN, 'x');
     assert.match(refused.stderr, /Only a cluster on this machine/);
     writeFileSync(join(ksiDir, 'endpoints.json'), JSON.stringify({ url: api.url, folder: folderId(ksiDir) }));
-    assert.match((await ksi(ksiDir, 'spawn', '--here', 'x')).stderr, /Allow it first: ksi roots add \S+\/docs\n/);
-    assert.match((await ksi(ksiDir, 'roots', 'add', ksiDir)).stderr, /A folder in KSI_DIR cannot be a root/);
+    assert.match((await ksi(cwd, ksiDir, 'spawn', '--here', 'x')).stderr, /Allow it first: ksi roots add \S+\/docs\n/);
+    assert.match((await ksi(cwd, ksiDir, 'roots', 'add', ksiDir)).stderr, /A folder in KSI_DIR cannot be a root/);
 
     assert.equal((await api.post({ prompt: 'x', workspace: 'added/docs' })).status, 400);
     // This API and this worker have a KSI_DIR each.
-    assert.equal((await ksi(api.dir, 'roots', 'add', folder, '--name', 'added')).stdout, 'added\n');
-    assert.equal((await ksi(ksiDir, 'roots', 'add', folder, '--name', 'added')).stdout, 'added\n');
+    assert.equal((await ksi(cwd, api.dir, 'roots', 'add', folder, '--name', 'added')).stdout, 'added\n');
+    assert.equal((await ksi(cwd, ksiDir, 'roots', 'add', folder, '--name', 'added')).stdout, 'added\n');
     await run('added', 'added/docs');
     writeFileSync(join(folder, 'docs/page'), 'x');
     assert.deepEqual((await list('', 'added')).paths, ['page']);
     assert.equal((await api.post({ prompt: 'x', workspace: 'added/../x' })).status, 400);
 
-    const here = JSON.parse((await ksi(ksiDir, 'spawn', '--here', '-o', 'json', 'x')).stdout || '{}') as {
+    const here = JSON.parse((await ksi(cwd, ksiDir, 'spawn', '--here', '-o', 'json', 'x')).stdout || '{}') as {
       workspace?: string;
     };
     assert.equal(here.workspace, 'added/docs');
     assert.equal(
-      (await ksi(api.dir, 'roots', 'remove', 'added')).stderr,
+      (await ksi(cwd, api.dir, 'roots', 'remove', 'added')).stderr,
       'Removed the root added. Its files are unchanged.\n',
     );
     assert.equal((await api.post({ prompt: 'x', workspace: 'added/docs' })).status, 400);
     await rm(folder, { recursive: true });
+  });
+
+  it('have a command that takes a unique prefix of an id, or `last`, as all commands do', async () => {
+    const { items } = await client.tasks.list();
+    const [newest, oldest] = [items[0]?.task_id ?? '', items.at(-1)?.task_id ?? ''];
+    const task = async (id: string) => ksi(site, ksiDir, 'task', id, '-o', 'json');
+    const idOf = ({ stdout }: { stdout: string }): unknown => (JSON.parse(stdout || '{}') as Record<string, unknown>)['task_id']; // prettier-ignore
+    assert.equal(idOf(await task('last')), newest);
+    assert.equal(idOf(await task(oldest.slice(0, -1))), oldest);
+    const { stderr } = await task(oldest.slice(0, 4));
+    assert.match(stderr, new RegExp(`${items.length} tasks begin with ${oldest.slice(0, 4)}:`));
+    for (const { task_id: id } of items) assert.ok(stderr.includes(id));
+    assert.match((await task('ffff')).stderr, /None of the tasks begins with ffff/);
+    assert.match((await task('nope')).stderr, /a prefix of at least 4 characters, or `last`/);
+    assert.match((await ksi(site, ksiDir, 'files', oldest.slice(0, -1))).stdout, /a\.txt/);
   });
 
   it('in a workspace leave out KSI_DIR, and git runs no program of the repository', async () => {

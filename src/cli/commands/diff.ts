@@ -23,7 +23,7 @@ export function register(program: Command): void {
 
 async function diff(client: KsiClient, id: string, options: DiffOptions): Promise<void> {
   const { base } = options;
-  const text = await client.sessions.diff(await sessionOf(client, id), base === undefined ? {} : { base });
+  const text = await client.sessions.diff(await sessionOf(client, id, options), base === undefined ? {} : { base });
   printOne({ diff: text }, () => text, options);
   if (text === '') say(options, 'There are no changes.');
 }

@@ -41,7 +41,7 @@ export function register(program: Command): void {
 }
 
 async function files(client: KsiClient, id: string, path: string | undefined, options: FilesOptions): Promise<void> {
-  const session = await sessionOf(client, id);
+  const session = await sessionOf(client, id, options);
   const at = path?.replace(/^(\.\/)+|\/+$/g, '');
   const below = at === undefined || at === '' || at === '.' ? {} : { path: at };
   if (options.tar === true) return write(await client.sessions.archive(session, below), options);
