@@ -3,7 +3,6 @@ import { isEvent, KsiClient } from 'ksi';
 const { KSI_URL = 'http://127.0.0.1:8000', KSI_TOKEN = '' } = process.env;
 await using client = new KsiClient({ url: KSI_URL, token: KSI_TOKEN });
 
-const stop = new AbortController();
 const { task_id, since } = await client.spawn({ prompt: 'Say hello' });
 
 // Yields the state events of all tasks that the token may see. Store the cursor to continue from it, even after a restart of your program.
@@ -11,7 +10,6 @@ let cursor = since;
 for await (const message of client.events({
   subjects: ['ksi.events.task.*.state.*'],
   since: cursor,
-  signal: stop.signal,
   onRetry: (error) => console.error(`${error.message}; trying again`),
 })) {
   // Skips gaps. With a subject that starts with `ksi.live.`, there would be deltas too.
@@ -19,5 +17,5 @@ for await (const message of client.events({
   cursor = message.cursor;
   if (message.data['task_id'] !== task_id) continue;
   console.log(message.type);
-  if (message.type === 'SPAWN_COMPLETE') stop.abort();
+  if (message.type === 'SPAWN_COMPLETE') break;
 }

@@ -5,7 +5,7 @@ import { pause, pauseBefore } from '../client/backoff.js';
 import { KsiUnreachableError } from '../client/errors.js';
 import type { EventMessage } from '../client/event-message.js';
 import { linked } from '../client/linked.js';
-import { isRefused } from '../client/repeat.js';
+import { isRefused } from '../client/causes.js';
 import { ROUTES } from '../client/routes.generated.js';
 import type { EventsOptions, FollowOptions, KeyedOptions, Transport } from '../client/transport.js';
 

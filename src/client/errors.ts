@@ -1,4 +1,5 @@
 import type { Problem } from '../../contracts/wire/problem.js';
+import { reasonOf } from './causes.js';
 import type { Task } from '../../contracts/tasks/task.js';
 
 /** KSI answered with an error. `code` is stable (docs/errors.md); the message is not. */
@@ -28,7 +29,7 @@ export class KsiUnreachableError extends Error {
   readonly url: string;
 
   constructor(url: string, cause: unknown) {
-    super(`KSI does not answer at ${url}`, { cause });
+    super(`KSI does not answer at ${url}: ${reasonOf(cause)}`, { cause });
     this.url = url;
   }
 }

@@ -7,6 +7,7 @@ import { KsiError, KsiUnreachableError } from './errors.js';
 import type { EventMessage } from './event-message.js';
 import { httpRequestOf, type Route } from './http-request.js';
 import { linked } from './linked.js';
+import { checkedRetries, checkedToken, checkedUrl } from './options.js';
 import type { Platform } from './platform/platform.js';
 import { DEFAULT_RETRIES, repeated } from './repeat.js';
 import { ROUTES } from './routes.generated.js';
@@ -22,6 +23,11 @@ export interface KsiClientOptions {
   readonly token: string;
   /** The maximum number of retries of a request that was refused for now (429) or whose answer was lost. Default: 5. */
   readonly retries?: number | undefined;
+  /**
+   * Also retry a request whose first connection is refused, as while an API restarts. By default such a request fails at once, because the address is
+   * probably wrong. Default: false.
+   */
+  readonly retryRefused?: boolean | undefined;
 }
 
 /** Calls KSI's HTTP and WebSocket API. */
@@ -29,13 +35,15 @@ export class HttpTransport implements Transport {
   readonly url: string;
   readonly #token: string;
   readonly #retries: number;
+  readonly #retryRefused: boolean;
   readonly #platform: Platform;
   readonly #closing = new AbortController();
 
-  constructor({ url, token, retries = DEFAULT_RETRIES }: KsiClientOptions, platform: Platform) {
-    this.url = url.replace(/\/+$/, '');
-    this.#token = token;
-    this.#retries = retries;
+  constructor({ url, token, retries = DEFAULT_RETRIES, retryRefused = false }: KsiClientOptions, platform: Platform) {
+    this.url = checkedUrl(url);
+    this.#token = checkedToken(token);
+    this.#retries = checkedRetries(retries);
+    this.#retryRefused = retryRefused;
     this.#platform = platform;
   }
 
@@ -48,7 +56,8 @@ export class HttpTransport implements Transport {
     const { signal, release } = linked(options.signal, this.#closing.signal);
     try {
       const send = (key: string | undefined): Promise<AnswerOf<N>> => this.#send(route, request, key, signal);
-      return await repeated(send, { route, request, options: { ...options, signal }, retries: this.#retries });
+      const limits = { retries: this.#retries, retryRefused: this.#retryRefused };
+      return await repeated(send, { route, request, options: { ...options, signal }, ...limits });
     } finally {
       release();
     }
@@ -88,6 +97,7 @@ export class HttpTransport implements Transport {
         signal,
         onRetry,
       });
+      signal.throwIfAborted();
     } finally {
       release();
     }

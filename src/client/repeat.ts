@@ -1,4 +1,5 @@
 import { pause, pauseBefore } from './backoff.js';
+import { isLasting, isRefused } from './causes.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
 import type { Route } from './http-request.js';
 import { newKey } from './random.js';
@@ -17,6 +18,8 @@ interface RetryContext {
   readonly options: KeyedOptions;
   /** The maximum number of retries. */
   readonly retries: number;
+  /** Whether to retry when the first connection is refused. */
+  readonly retryRefused: boolean;
 }
 
 /**
@@ -26,7 +29,7 @@ interface RetryContext {
  */
 export async function repeated<T>(
   request: (key: string | undefined) => Promise<T>,
-  { route, request: fields, options, retries }: RetryContext,
+  { route, request: fields, options, retries, retryRefused }: RetryContext,
 ): Promise<T> {
   const { repeatable } = route;
   const key = options.idempotencyKey ?? (repeatable === 'keyed' ? newKey() : undefined);
@@ -38,7 +41,7 @@ export async function repeated<T>(
       // The first request, whose answer was lost, has deleted it.
       if (repeats > 0 && route.method === 'DELETE' && error instanceof KsiError && error.status === 404)
         return undefined as T;
-      const ms = repeats < retries ? pauseAfter(error, repeats, safe) : undefined;
+      const ms = repeats < retries ? pauseAfter(error, { repeats, safe, retryRefused }) : undefined;
       if (ms === undefined) throw error;
       options.onRetry?.(error as Error);
       await pause(ms, options.signal);
@@ -48,18 +51,22 @@ export async function repeated<T>(
 
 /**
  * Pure. The time to wait after an error before the request is repeated.
- * @param repeats the number of retries so far. @param safe whether the request has the same effect if KSI gets it twice.
+ * @param options `repeats`: the number of retries so far. `safe`: whether the request has the same effect if KSI gets it twice.
  * @returns milliseconds. Undefined if the error is final.
  */
 export function pauseAfter(
   error: unknown,
-  repeats: number,
-  safe: boolean,
+  { repeats, safe, retryRefused }: { readonly repeats: number; readonly safe: boolean; readonly retryRefused: boolean },
   random: () => number = Math.random,
 ): number | undefined {
   const pause = pauseBefore(repeats, random);
   // If the first connection is refused, the address is probably wrong. A later refusal means that the API is restarting.
-  if (error instanceof KsiUnreachableError) return !safe || (repeats === 0 && isRefused(error)) ? undefined : pause;
+  if (error instanceof KsiUnreachableError) {
+    if (isLasting(error)) return undefined;
+    // A refused request had no effect.
+    if (isRefused(error)) return retryRefused || (safe && repeats > 0) ? pause : undefined;
+    return safe ? pause : undefined;
+  }
   if (!(error instanceof KsiError)) return undefined;
   const { status, code, retryAfter } = error;
   // These requests were refused without an effect. Without `Retry-After`, a spent budget does not renew.
@@ -69,7 +76,3 @@ export function pauseAfter(
   if (retryAfter !== undefined && retryAfter > MAX_RETRY_AFTER_S) return undefined;
   return Math.max(pause, (retryAfter ?? 0) * 1_000);
 }
-
-/** Whether the request was never sent, because nothing listened. */
-export const isRefused = ({ cause }: Error): boolean =>
-  (cause as { cause?: { code?: unknown } } | undefined)?.cause?.code === 'ECONNREFUSED';

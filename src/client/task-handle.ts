@@ -161,7 +161,6 @@ export class TaskHandle implements AsyncDisposable {
       yield message;
       if (task?.ended_at !== undefined) return task;
     }
-    options.signal?.throwIfAborted();
     throw closed();
   }
 }

@@ -32,7 +32,7 @@ export interface Transport {
   call<N extends OperationName>(name: N, request: RequestOf<N>, options?: KeyedOptions): Promise<AnswerOf<N>>;
   /** Yields the past and future events of a task, up to its outcome. A broken connection is resumed with no missed or duplicate events. */
   taskEvents(id: string, options?: FollowOptions): AsyncGenerator<EventEnvelope>;
-  /** Yields events and deltas as they happen, until `signal` aborts. A broken connection is resumed with no missed or duplicate events; deltas can be missed. */
+  /** Yields events and deltas as they happen, until `signal` aborts, and then throws the signal's reason. A broken connection is resumed with no missed or duplicate events; deltas can be missed. */
   events(options?: EventsOptions): AsyncGenerator<EventMessage>;
   /** Closes all connections and ends open requests and iterators. Idempotent. */
   close(): Promise<void>;

@@ -86,15 +86,14 @@ describe('the SDK, at a cluster with the real claude', () => {
         };
         const client = new KsiClient({ url, token });
         const first = await client.spawn({ prompt: 'one' });
-        const stop = new AbortController();
         const seen = [];
         let completed = 0;
         const following = (async () => {
-          for await (const message of client.events({ since: first.since, signal: stop.signal })) {
+          for await (const message of client.events({ since: first.since })) {
             if (!isEvent(message) || message.data.task_id === undefined) continue;
             seen.push(message.seq);
             if (message.type === 'SPAWN_START') sockets[0].close();
-            if (message.type === 'SPAWN_COMPLETE' && ++completed === 2) stop.abort();
+            if (message.type === 'SPAWN_COMPLETE' && ++completed === 2) break;
           }
         })();
         await first.result();

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
 import type { SpawnDelta } from '../../contracts/events/events.js';
@@ -15,6 +17,8 @@ import {
 import { KsiNatsClient } from '../../src/client/nats/index.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 import { systemClock } from '../../src/clock.js';
+
+const NATS_CLIENT = new URL('../../src/client/nats/index.js', import.meta.url).href;
 
 /** The ways to a cluster: which client, and how what it is connected to goes away and comes back. */
 const WAYS = [
@@ -203,8 +207,8 @@ for (const { name, make, breakOff } of WAYS)
         assert.equal(type, types[past.length - 1]);
       }
       while (!all.includes(past.at(-1) ?? 0)) await new Promise((resolve) => setImmediate(resolve));
-      stop.abort();
-      await following;
+      stop.abort(new Error('enough'));
+      await assert.rejects(following, { message: 'enough' });
       assert.deepEqual(all.slice(0, 5), past);
       const again: string[] = [];
       for await (const { type } of client.tasks.events(task.task_id)) again.push(type);
@@ -213,16 +217,50 @@ for (const { name, make, breakOff } of WAYS)
         assert.fail(event.type);
     });
 
+    it('makes many calls at once without a warning', async () => {
+      const warnings: Error[] = [];
+      const warned = (warning: Error): void => void warnings.push(warning);
+      process.on('warning', warned);
+      const { signal } = new AbortController();
+      await Promise.all(Array.from({ length: 40 }, () => client.tasks.list({ limit: 1 }, { signal })));
+      await new Promise((resolve) => setImmediate(resolve));
+      process.off('warning', warned);
+      assert.deepEqual(warnings, []);
+    });
+
+    if (name === 'NATS')
+      it('repeats a request at once that a killed broker has swallowed, and does not keep the process alive', async () => {
+        const { signal } = new AbortController();
+        await client.tasks.list({ limit: 1 });
+        lab.server.pause();
+        const started = performance.now();
+        const listing = Promise.resolve(client.tasks.list({ limit: 1 }, { signal }));
+        await new Promise((resolve) => setTimeout(resolve, 50)); // The request is in the socket of the broker.
+        await breakOff(lab);
+        assert.ok((await listing).items.length > 0);
+        assert.ok(performance.now() - started < 25_000, 'it did not wait for the timeout of the request');
+        const program = `import { KsiNatsClient } from ${JSON.stringify(NATS_CLIENT)};
+          console.log((await new KsiNatsClient({ servers: process.argv[1] }).tasks.list({ limit: 1 })).items.length);`;
+        const node = spawn(process.execPath, ['--input-type=module', '-e', program, lab.server.url], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+          timeout: 20_000,
+        });
+        assert.deepEqual(await Promise.all([once(node, 'close'), node.stdout.toArray().then(String)]), [
+          [0, null],
+          '1\n',
+        ]);
+      });
+
     it('closed, ends what is open and does no more', async () => {
       const closing = make(lab);
       const task = await closing.spawn({ prompt: 'x' });
       const waiting = assert.rejects(task.result(), { name: 'AbortError' });
       const asked = closing.events();
-      const next = asked.next();
+      const ended = assert.rejects(asked.next(), { name: 'AbortError' });
       await task.get();
       await closing.close();
       await waiting;
-      assert.equal((await next).done, true);
+      await ended;
       await assert.rejects(closing.tasks.list(), { name: 'AbortError' });
       await closing.close();
       await client.tasks.cancel(task.task_id);

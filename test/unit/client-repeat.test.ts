@@ -7,9 +7,10 @@ import { pauseAfter, repeated } from '../../src/client/repeat.js';
 import { problemOf } from './cli-fake-api.js';
 
 const most = (): number => 1;
-const broken = new KsiUnreachableError('http://x', new TypeError('fetch failed', { cause: { code: 'ECONNRESET' } }));
-const refused = new KsiUnreachableError('http://x', new TypeError('fetch failed', { cause: { code: 'ECONNREFUSED' } }));
-const read = { route: ROUTES.task, request: {}, options: {}, retries: 2 };
+const failure = (code: string): Error => Object.assign(new Error(`connect ${code}`), { code });
+const broken = new KsiUnreachableError('http://x', new TypeError('fetch failed', { cause: failure('ECONNRESET') }));
+const refused = new KsiUnreachableError('http://x', new TypeError('fetch failed', { cause: failure('ECONNREFUSED') }));
+const read = { route: ROUTES.task, request: {}, options: {}, retries: 2, retryRefused: false };
 const answered = (status: number, retryAfter?: number) => new KsiError(status, undefined, retryAfter);
 
 describe('a request whose answer is lost', () => {
@@ -36,7 +37,21 @@ describe('a request whose answer is lost', () => {
       [new Error('another'), 0, undefined],
     ];
     for (const [error, repeats, expected, safe = true] of cases)
-      assert.equal(pauseAfter(error, repeats, safe, most), expected, `${String(error)} ${repeats} ${safe}`);
+      assert.equal(
+        pauseAfter(error, { repeats, safe, retryRefused: false }, most),
+        expected,
+        `${String(error)} ${repeats} ${safe}`,
+      );
+  });
+
+  it('is repeated when the first connection is refused, if the client asks for that, and never when it would fail again', () => {
+    assert.equal(pauseAfter(refused, { repeats: 0, safe: false, retryRefused: true }, most), 200);
+    const untrusted = new KsiUnreachableError(
+      'https://x',
+      new TypeError('fetch failed', { cause: failure('SELF_SIGNED_CERT_IN_CHAIN') }),
+    );
+    assert.equal(pauseAfter(untrusted, { repeats: 1, safe: true, retryRefused: true }, most), undefined);
+    assert.match(untrusted.message, /SELF_SIGNED_CERT_IN_CHAIN$/);
   });
 
   it('is given up with the last error, or with the reason of the signal', async () => {
@@ -72,7 +87,7 @@ describe('a request whose answer is lost', () => {
           requestCount += 1;
           if (errors.length > 0) throw errors.shift();
         },
-        { route: operation, request, options, retries: 2 },
+        { route: operation, request, options, retries: 2, retryRefused: false },
       ).catch(() => (requestCount = -requestCount));
       return requestCount;
     };

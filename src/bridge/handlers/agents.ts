@@ -118,10 +118,14 @@ async function firstTask(
   if (message_id === undefined) return undefined;
   const signal = AbortSignal.timeout(TASK_TIMEOUT_MS);
   const subjects = [SUBJECT.agentEvent(id, 'delivered')];
-  for await (const event of client.events({ subjects, since, signal })) {
-    if (!isEvent(event)) continue;
-    const { message_ids: ids, task_id: task } = event.data;
-    if (Array.isArray(ids) && ids.includes(message_id)) return typeof task === 'string' ? task : undefined;
+  try {
+    for await (const event of client.events({ subjects, since, signal })) {
+      if (!isEvent(event)) continue;
+      const { message_ids: ids, task_id: task } = event.data;
+      if (Array.isArray(ids) && ids.includes(message_id)) return typeof task === 'string' ? task : undefined;
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
   }
   return undefined;
 }

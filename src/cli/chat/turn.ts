@@ -84,7 +84,8 @@ export class Turn {
       try {
         return yield* this.#client.events({ subjects, since, signal, onRetry });
       } catch (error) {
-        if (!(error instanceof KsiUnreachableError) || signal.aborted) throw error;
+        if (signal.aborted) return;
+        if (!(error instanceof KsiUnreachableError)) throw error;
         onRetry(error);
         await sleep(RECONNECT_MS, undefined, { signal });
       }

@@ -2,6 +2,7 @@ import type { KsiClient } from '../../client/client.js';
 import { once } from 'node:events';
 import type { Command } from '../command.js';
 import { type GlobalOptions } from '../options.js';
+import { untilAborted } from '../until-aborted.js';
 import { retryNotice } from '../run.js';
 import { jsonLine } from '../output/printable.js';
 
@@ -34,12 +35,13 @@ async function follow(client: KsiClient, options: Options): Promise<void> {
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   process.once('SIGTERM', () => stop.abort());
-  for await (const message of client.events({
+  const events = client.events({
     ...(options.subject.length === 0 ? {} : { subjects: options.subject }),
     since: options.since,
     signal: stop.signal,
     onRetry: retryNotice(options),
-  })) {
+  });
+  for await (const message of untilAborted(events, stop.signal)) {
     // Wait for a slow reader. The cluster keeps the unread events.
     if (options.output === 'none') continue;
     if (!process.stdout.write(jsonLine(message))) await once(process.stdout, 'drain');

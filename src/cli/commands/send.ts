@@ -1,3 +1,4 @@
+import { untilAborted } from '../until-aborted.js';
 import { text } from 'node:stream/consumers';
 import { Option } from 'commander';
 import type { Command } from '../command.js';
@@ -98,7 +99,8 @@ async function printAnswer(
   const { from } = options;
   const subjects = [SUBJECT.agentMessage(from ?? NOBODY, 'DIRECT_MESSAGE'), SUBJECT.agentEvent(to, 'delivered')];
   const signal = AbortSignal.timeout(timerMs(seconds * 1_000));
-  for await (const event of client.events({ subjects, since, signal, onRetry: retryNotice(options) })) {
+  const events = client.events({ subjects, since, signal, onRetry: retryNotice(options) });
+  for await (const event of untilAborted(events, signal)) {
     if (!('type' in event) || event.type === 'SPAWN_DELTA') continue;
     const data = event.data as Partial<Message> & { refused?: string; message_ids?: string[] };
     const unanswered = data.message_ids?.includes(id) === true ? UNANSWERED[data.refused ?? ''] : undefined;

@@ -172,6 +172,7 @@ async function watch(client: KsiClient, key: string | undefined, options: WatchO
     }))
       if (options.output !== 'none' && !process.stdout.write(jsonLine(change))) await once(process.stdout, 'drain');
   } catch (error) {
+    if (stop.signal.aborted) return;
     if (!(error instanceof KsiGapError)) throw error;
     throw new CliError(
       `${error.message}. Read the current values with \`ksi shared\`, then watch without --since.`,

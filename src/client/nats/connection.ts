@@ -3,6 +3,7 @@ import { Objm, type ObjectStore } from '@nats-io/obj';
 import { connect, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { BUCKET } from '../../../contracts/wire/names.js';
 import { defined } from '../../defined.js';
+import { checkedInboxPrefix, checkedSeed, checkedServers } from './options.js';
 
 export interface NatsConnectionOptions {
   /** The broker's address, such as `nats://127.0.0.1:4222`, or the addresses of its servers. `tls://` requires TLS. */
@@ -17,18 +18,30 @@ export interface NatsConnectionOptions {
   readonly name?: string | undefined;
 }
 
+/** Checked when the client is created, so that a wrong option is reported at once and not as a broker that does not answer. */
+export type CheckedConnectionOptions = NatsConnectionOptions & { readonly servers: string[] };
+
+/** @throws {TypeError} */
+export const checkedOptions = (options: NatsConnectionOptions): CheckedConnectionOptions => ({
+  ...options,
+  servers: checkedServers(options.servers),
+  credentials: options.credentials === undefined ? undefined : checkedSeed(options.credentials),
+  inboxPrefix: options.inboxPrefix === undefined ? undefined : checkedInboxPrefix(options.inboxPrefix),
+});
+
 /** A connection with its JetStream clients. */
 export interface Connected {
   readonly nc: NatsConnection;
   readonly js: JetStreamClient;
   readonly jsm: JetStreamManager;
+  /** A signal that aborts when the connection breaks. A request that was sent before then gets no answer. */
+  readonly outage: () => AbortSignal;
   /** Opens the object store with the bodies of events that are too large for a message. */
   readonly bodies: () => Promise<ObjectStore>;
 }
 
-export async function openConnection(options: NatsConnectionOptions): Promise<Connected> {
-  const { servers, credentials, inboxPrefix, ca, name = 'ksi-client' } = options;
-  const all = typeof servers === 'string' ? servers.split(',') : [...servers];
+export async function openConnection(options: CheckedConnectionOptions): Promise<Connected> {
+  const { servers: all, credentials, inboxPrefix, ca, name = 'ksi-client' } = options;
   const tls =
     ca === undefined ? (all.some((server) => server.startsWith('tls://')) ? { tls: {} } : {}) : { tls: { ca } };
   const nc = await connect(
@@ -42,9 +55,7 @@ export async function openConnection(options: NatsConnectionOptions): Promise<Co
       maxPingOut: 2,
       ...tls,
       inboxPrefix,
-      ...(credentials === undefined
-        ? {}
-        : { authenticator: nkeyAuthenticator(new TextEncoder().encode(credentials.trim())) }),
+      ...(credentials === undefined ? {} : { authenticator: nkeyAuthenticator(new TextEncoder().encode(credentials)) }),
     }),
   );
   const js = jetstream(nc);
@@ -55,5 +66,17 @@ export async function openConnection(options: NatsConnectionOptions): Promise<Co
       store = undefined;
       throw error;
     });
-  return { nc, js, jsm, bodies: () => (store ??= open()) };
+  return { nc, js, jsm, outage: watchOutages(nc), bodies: () => (store ??= open()) };
+}
+
+function watchOutages(nc: NatsConnection): () => AbortSignal {
+  let current = new AbortController();
+  void (async () => {
+    for await (const { type } of nc.status()) {
+      if (type !== 'disconnect') continue;
+      current.abort(new Error('the connection to the broker broke'));
+      current = new AbortController();
+    }
+  })();
+  return () => current.signal;
 }

@@ -15,6 +15,9 @@ interface FollowedSubjects {
   readonly signal: AbortSignal;
 }
 
+const HEARTBEAT_MS = 2_000;
+const EXPIRES_MS = 30_000;
+
 const isLive = (subject: string): boolean => subject.startsWith('ksi.live.');
 
 /**
@@ -62,7 +65,8 @@ async function pump(
     deliver_policy: DeliverPolicy.StartSequence,
     opt_start_seq: after + 1,
   });
-  const messages = await consumer.consume();
+  // A restarted broker has lost the consumer. Missing heartbeats make nats.js create another one.
+  const messages = await consumer.consume({ expires: EXPIRES_MS, idle_heartbeat: HEARTBEAT_MS });
   const stopWatching = watchStream(connected, incarnation, queue);
   void fill(messages, incarnation, connected, queue, gate);
   return () => {

@@ -13,7 +13,15 @@ import { DEFAULT_RETRIES, repeated } from '../repeat.js';
 import type { Route } from '../http-request.js';
 import { ROUTES } from '../routes.generated.js';
 import type { EventsOptions, FollowOptions, KeyedOptions, Transport } from '../transport.js';
-import { openConnection, type Connected, type NatsConnectionOptions } from './connection.js';
+import { causesOf } from '../causes.js';
+import { checkedRetries } from '../options.js';
+import {
+  checkedOptions,
+  openConnection,
+  type CheckedConnectionOptions,
+  type Connected,
+  type NatsConnectionOptions,
+} from './connection.js';
 import { followSubjects } from './follow.js';
 
 export interface KsiNatsOptions extends NatsConnectionOptions {
@@ -24,19 +32,27 @@ export interface KsiNatsOptions extends NatsConnectionOptions {
 }
 
 const TIMEOUT_MS = 30_000;
+const IDLE_MS = 1_000;
 /** The cursor before the oldest stored event. */
 const BEGINNING = '0';
 
 /** Calls KSI's NATS service and reads its event stream. */
 export class NatsTransport implements Transport {
   readonly url: string;
-  readonly #options: KsiNatsOptions;
+  readonly #connection: CheckedConnectionOptions;
+  readonly #retries: number;
+  readonly #timeoutMs: number;
   readonly #closing = new AbortController();
   #connected: Promise<Connected> | undefined;
+  /** The number of calls and iterators that use the connection. */
+  #users = 0;
+  #idle: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: KsiNatsOptions) {
-    this.#options = options;
-    this.url = String(options.servers);
+    this.#connection = checkedOptions(options);
+    this.#retries = checkedRetries(options.retries ?? DEFAULT_RETRIES);
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    this.url = this.#connection.servers.join(',');
   }
 
   async call<N extends OperationName>(
@@ -45,18 +61,29 @@ export class NatsTransport implements Transport {
     options: KeyedOptions = {},
   ): Promise<AnswerOf<N>> {
     const route = ROUTES[name];
-    const { retries = DEFAULT_RETRIES } = this.#options;
     const { signal, release } = linked(options.signal, this.#closing.signal);
+    this.#use();
     try {
       const send = async (key: string | undefined): Promise<AnswerOf<N>> =>
         answerIn(route, await this.#request(name, request, key, signal)) as AnswerOf<N>;
-      return await repeated(send, { route, request, options: { ...options, signal }, retries });
+      const limits = { retries: this.#retries, retryRefused: false };
+      return await repeated(send, { route, request, options: { ...options, signal }, ...limits });
     } finally {
+      this.#leave();
       release();
     }
   }
 
   async *taskEvents(id: string, options: FollowOptions = {}): AsyncGenerator<EventEnvelope> {
+    this.#use();
+    try {
+      yield* this.#taskEvents(id, options);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  async *#taskEvents(id: string, options: FollowOptions): AsyncGenerator<EventEnvelope> {
     const subject = SUBJECT.taskAll(id);
     const task = await this.call('task', { id }, options);
     // An ended task has no events after the last stored one.
@@ -68,40 +95,43 @@ export class NatsTransport implements Transport {
       yield message;
       if (outcomeOf(message) !== undefined || message.seq >= lastSeq) return;
     }
-    options.signal?.throwIfAborted();
     throw closed();
   }
 
   async *events(options: EventsOptions = {}): AsyncGenerator<EventMessage> {
     const { subjects = [SUBJECT.eventsAll], since } = options;
     const { signal, release } = linked(options.signal, this.#closing.signal);
+    this.#use();
     try {
+      signal.throwIfAborted();
       yield* followSubjects(await this.#connect(), { subjects, since, signal });
+      signal.throwIfAborted();
     } catch (error) {
-      if (!signal.aborted) throw this.#toClientError(error, signal);
+      throw this.#toClientError(error, signal);
     } finally {
+      this.#leave();
       release();
     }
   }
 
   async close(): Promise<void> {
     this.#closing.abort(closed());
+    clearTimeout(this.#idle);
     const connected = await this.#connected?.catch(() => undefined); // The caller that connected got the error.
     await connected?.nc.close();
   }
 
   async #request(name: OperationName, request: object, key: string | undefined, signal: AbortSignal): Promise<Msg> {
-    const { timeoutMs = TIMEOUT_MS } = this.#options;
     const { wait = 0 } = request as { readonly wait?: number };
     const done = new AbortController();
     try {
       signal.throwIfAborted();
-      const { nc } = await this.#connect();
+      const { nc, outage } = await this.#connect();
       const answer = nc.request(SUBJECT.apiVerb(name), JSON.stringify(request), {
-        timeout: timeoutMs + wait * 1_000,
+        timeout: this.#timeoutMs + wait * 1_000,
         ...(key === undefined ? {} : { headers: headersWith(key) }),
       });
-      return await Promise.race([answer, rejectionBy(signal, done.signal)]);
+      return await Promise.race([answer, rejectionBy(signal, done.signal), rejectionBy(outage(), done.signal)]);
     } catch (error) {
       throw this.#toClientError(error, signal);
     } finally {
@@ -111,11 +141,27 @@ export class NatsTransport implements Transport {
 
   #connect(): Promise<Connected> {
     if (this.#closing.signal.aborted) return Promise.reject(closed());
-    this.#connected ??= openConnection(this.#options).catch((error: unknown) => {
+    this.#connected ??= openConnection(this.#connection).catch((error: unknown) => {
       this.#connected = undefined;
       throw error;
     });
     return this.#connected;
+  }
+
+  #use(): void {
+    this.#users++;
+    clearTimeout(this.#idle);
+  }
+
+  /** Closes the connection soon after its last use, because an open connection keeps the process alive. */
+  #leave(): void {
+    this.#users--;
+    if (this.#users > 0 || this.#closing.signal.aborted) return;
+    this.#idle = setTimeout(() => {
+      const connected = this.#connected;
+      this.#connected = undefined;
+      void connected?.then(({ nc }) => nc.close()).catch(() => undefined); // The caller that connected got the error.
+    }, IDLE_MS);
   }
 
   async #lastSequence(subject: string): Promise<number> {
@@ -127,13 +173,24 @@ export class NatsTransport implements Transport {
   #toClientError(error: unknown, signal: AbortSignal): unknown {
     if (signal.aborted) return signal.reason;
     if (error instanceof KsiError) return error;
-    if (error instanceof errors.PermissionViolationError)
+    const causes = [...causesOf(error)];
+    const refusal = causes.find((cause) => cause instanceof errors.AuthorizationError);
+    if (refusal !== undefined)
+      return new KsiError(401, {
+        type: 'urn:ksi:error:unauthorized',
+        title: 'The broker refused the credentials',
+        status: 401,
+        code: 'unauthorized',
+        detail: `${refusal.message}. Pass the seed of a user of this broker as credentials.`,
+      });
+    const forbidden = causes.find((cause) => cause instanceof errors.PermissionViolationError);
+    if (forbidden !== undefined)
       return new KsiError(403, {
         type: 'urn:ksi:error:forbidden',
         title: 'The broker user lacks a permission',
         status: 403,
         code: 'forbidden',
-        detail: `${error.message}. Connect as the operator.`,
+        detail: `${forbidden.message}. Check inboxPrefix, and connect as the operator.`,
       });
     return new KsiUnreachableError(this.url, error);
   }

@@ -26,7 +26,11 @@ export class BrowserPlatform implements Platform {
       credentials: 'omit',
       cache: 'no-store',
     };
-    return globalThis.fetch(url, withoutCookies);
+    return globalThis.fetch(url, withoutCookies).catch((error: unknown) => {
+      // A browser hides the reason from the page.
+      const hint = "the API does not run there, or KSI_ALLOWED_ORIGINS does not name this page's origin";
+      throw error instanceof TypeError ? new Error(`${error.message}: ${hint}`) : error;
+    });
   }
 
   openSocket(url: string, _token: string, listener: SocketListener): Socket {
