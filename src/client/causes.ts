@@ -12,7 +12,7 @@ export const reasonOf = (error: unknown): string =>
   [...causesOf(error)].findLast(({ message }) => message !== '')?.message ?? String(error);
 
 const codesOf = (error: unknown): string[] =>
-  [...causesOf(error)].map((each) => String((each as { code?: unknown }).code ?? ''));
+  [...causesOf(error)].map(({ code }: Error & { code?: unknown }) => (typeof code === 'string' ? code : ''));
 
 /** Nobody listens at the address, or its name does not exist: the address is wrong, or KSI is not running. */
 export const isRefused = (error: unknown): boolean =>

@@ -82,7 +82,8 @@ export class Turn {
     const subjects = [SUBJECT.taskAll(id), SUBJECT.live(id)];
     for (;;) {
       try {
-        return yield* this.#client.events({ subjects, since, signal, onRetry });
+        yield* this.#client.events({ subjects, since, signal, onRetry });
+        return;
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof KsiUnreachableError)) throw error;

@@ -34,8 +34,7 @@ export interface Connected {
   readonly nc: NatsConnection;
   readonly js: JetStreamClient;
   readonly jsm: JetStreamManager;
-  /** A signal that aborts when the connection breaks. A request that was sent before then gets no answer. */
-  readonly outage: () => AbortSignal;
+  readonly link: Link;
   /** Opens the object store with the bodies of events that are too large for a message. */
   readonly bodies: () => Promise<ObjectStore>;
 }
@@ -66,17 +65,37 @@ export async function openConnection(options: CheckedConnectionOptions): Promise
       store = undefined;
       throw error;
     });
-  return { nc, js, jsm, outage: watchOutages(nc), bodies: () => (store ??= open()) };
+  return { nc, js, jsm, link: new Link(nc), bodies: () => (store ??= open()) };
 }
 
-function watchOutages(nc: NatsConnection): () => AbortSignal {
-  let current = new AbortController();
-  void (async () => {
+/** Follows whether a connection is up: nats.js drops what is sent while it is down, and tells no request that its answer is lost. */
+export class Link {
+  #lost = new AbortController();
+  #up: Promise<void> = Promise.resolve();
+
+  constructor(nc: NatsConnection) {
+    void this.#watch(nc);
+  }
+
+  /** Resolves when the connection is up. */
+  get up(): Promise<void> {
+    return this.#up;
+  }
+
+  /** Aborts when the connection breaks. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  async #watch(nc: NatsConnection): Promise<void> {
+    let reconnected = (): void => undefined;
     for await (const { type } of nc.status()) {
+      if (type === 'reconnect') reconnected();
       if (type !== 'disconnect') continue;
-      current.abort(new Error('the connection to the broker broke'));
-      current = new AbortController();
+      this.#up = new Promise((resolve) => (reconnected = resolve));
+      const broken = this.#lost;
+      this.#lost = new AbortController();
+      broken.abort(new Error('the connection to the broker broke'));
     }
-  })();
-  return () => current.signal;
+  }
 }

@@ -126,12 +126,14 @@ export class NatsTransport implements Transport {
     const done = new AbortController();
     try {
       signal.throwIfAborted();
-      const { nc, outage } = await this.#connect();
+      const { nc, link } = await this.#connect();
+      const stopped = rejectionBy(signal, done.signal);
+      await Promise.race([link.up, stopped, rejectionBy(AbortSignal.timeout(this.#timeoutMs), done.signal)]);
       const answer = nc.request(SUBJECT.apiVerb(name), JSON.stringify(request), {
         timeout: this.#timeoutMs + wait * 1_000,
         ...(key === undefined ? {} : { headers: headersWith(key) }),
       });
-      return await Promise.race([answer, rejectionBy(signal, done.signal), rejectionBy(outage(), done.signal)]);
+      return await Promise.race([answer, stopped, rejectionBy(link.lost, done.signal)]);
     } catch (error) {
       throw this.#toClientError(error, signal);
     } finally {
