@@ -202,11 +202,12 @@ export class Supervisor {
       throw new ClusterError('not_ready', 'Cannot restart the processes before the cluster is ready. Try again.');
     const { KSI_DRAIN_S: drainS } = this.#plan.config;
     this.#plan = changedPlan(this.#plan, env);
-    const { KSI_WORKERS: workers } = this.#plan.config;
-    if ((env['KSI_WORKERS'] ?? '') !== '') await this.#scale(workers, progress);
+    const present = new Set(this.#processes);
+    if ((env['KSI_WORKERS'] ?? '') !== '') await this.#scale(this.#plan.config.KSI_WORKERS, progress);
     const restarting = this.#processes.flatMap((managed) => {
       const spec = specAgain(this.#plan, managed.spec);
-      return spec === undefined || managed.status().state === 'stopped' ? [] : [{ managed, spec }];
+      const runsAsBefore = present.has(managed) && managed.status().state !== 'stopped';
+      return spec === undefined || !runsAsBefore ? [] : [{ managed, spec }];
     });
     for (const [index, { managed, spec }] of restarting.entries()) {
       const drain = spec.role === 'worker' ? drainNote(drainS) : '';
