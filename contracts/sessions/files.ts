@@ -33,7 +33,9 @@ const closed = { additionalProperties: false };
 export const FileQuery = Type.Object(
   {
     path: FilePath,
-    offset: Type.Optional(Type.Integer({ minimum: 0, default: 0, description: 'The first byte.' })),
+    offset: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 0, description: 'The first byte.' }),
+    ),
     length: Type.Optional(Type.Integer({ minimum: 1, description: 'The most bytes. Absent: up to the end.' })),
   },
   closed,

@@ -1,5 +1,5 @@
 import type { Stats } from 'node:fs';
-import { lstat, mkdir, rename, rm } from 'node:fs/promises';
+import { link, lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { ifExists } from '../if-exists.js';
@@ -46,7 +46,8 @@ export class SocketListener {
     const { path } = options;
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     await removeDead(path, addressOf(path));
-    return new SocketListener(options, await bind(options));
+    // Of two bridges that start at once, only one can link its socket.
+    return new SocketListener(options, await bind(options, linkNew));
   }
 
   /** Accepts no further connections. Resolves when all connections have ended. */
@@ -65,7 +66,7 @@ export class SocketListener {
       if (await isAt(path, this.#bound)) return;
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       const before = this.#bound;
-      this.#bound = await bind(this.#options);
+      this.#bound = await bind(this.#options, replaceSocket);
       this.#retire(before);
       await onTakenBack();
     } catch (error) {
@@ -89,8 +90,24 @@ async function isAt(path: string, { file }: Bound): Promise<boolean> {
   return found?.ino === file.ino && found.dev === file.dev;
 }
 
-/** Replaces the file at `path` by a new socket. */
-async function bind({ path, onConnection }: ListenerOptions): Promise<Bound> {
+/** Moves a new socket to its path. @throws {BridgeError} */
+type Publish = (draft: string, path: string) => Promise<void>;
+
+const linkNew: Publish = async (draft, path) => {
+  await link(draft, path).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'EEXIST' ? socketInUse(path) : error;
+  });
+  await rm(draft);
+};
+
+const replaceSocket: Publish = async (draft, path) => {
+  const found = await ifExists(lstat(path));
+  if (found?.isSocket() === false) throw new BridgeError(`${path} is not a socket any more. Move it away.`);
+  await rename(draft, path);
+};
+
+/** Listens on a new socket at `path`. */
+async function bind({ path, onConnection }: ListenerOptions, publish: Publish): Promise<Bound> {
   // A closing server removes the path that it was bound to, even if the file there is another server's by then. So it is bound to another.
   const draft = join(dirname(path), `.${process.pid}`);
   const address = addressOf(draft);
@@ -109,9 +126,15 @@ async function bind({ path, onConnection }: ListenerOptions): Promise<Bound> {
       process.umask(mask);
     }
   });
-  const file = await lstat(draft);
-  await rename(draft, path);
-  return { server, file };
+  try {
+    const file = await lstat(draft);
+    await publish(draft, path);
+    return { server, file };
+  } catch (error) {
+    server.close();
+    await rm(draft, { force: true });
+    throw error;
+  }
 }
 
 /** @throws {BridgeError} if the path is too long */

@@ -101,7 +101,8 @@ function parseRequest(line: string, dir: string): ControlRequest {
       break;
     default:
   }
-  throw new ClusterError('internal', `The supervisor does not understand ${line}`);
+  // The request may hold secrets.
+  throw new ClusterError('internal', `The supervisor does not know the operation ${JSON.stringify(value.op)}`);
 }
 
 interface AskOptions {

@@ -150,16 +150,16 @@ export class ManagedProcess {
         this.#onChange();
         return;
       }
+      if (this.#restarted !== undefined) {
+        pause = 0;
+        this.#log.info({ end }, 'ended; starting it again as requested');
+        continue;
+      }
       if (this.spec.mayEnd === true && end === ENDED_WELL) {
         this.#log.info({ end }, 'ended on request');
         this.#stopping.abort();
         this.#onChange();
         return;
-      }
-      if (this.#restarted !== undefined) {
-        pause = 0;
-        this.#log.info({ end }, 'ended; starting it again as asked');
-        continue;
       }
       pause = restartPause(pause, ranMs, this.#longestPauseMs());
       this.#restarts += 1;
@@ -173,7 +173,8 @@ export class ManagedProcess {
 
   /** @returns how the process ended, as text */
   async #runOnce(): Promise<string> {
-    const { command, args, env } = this.spec;
+    const spec = this.#spec;
+    const { command, args, env } = spec;
     this.#startedAt = performance.now();
     const log = openLog(this.#logFile, this.#log);
     const child = spawn(command, args, {
@@ -188,18 +189,25 @@ export class ManagedProcess {
     try {
       await once(child, 'spawn');
     } catch (error) {
+      this.#requestedRestartIsOver();
       return `could not be started: ${(error as Error).message}`;
     }
     this.#child = child;
     this.#identity = child.pid === undefined ? undefined : identify(child.pid);
     this.#log.info({ pid: child.pid }, 'started');
-    this.#restarted?.();
-    this.#restarted = undefined;
+    // A restart during the spawn waits for a process with the new settings.
+    if (this.#spec === spec) this.#requestedRestartIsOver();
+    else child.kill('SIGTERM');
     this.#onChange();
     await this.#untilEnd(child);
     this.#child = undefined;
     this.#identity = undefined;
     return child.signalCode === null ? exitCode(child.exitCode ?? '?') : `signal ${child.signalCode}`;
+  }
+
+  #requestedRestartIsOver(): void {
+    this.#restarted?.();
+    this.#restarted = undefined;
   }
 
   /** Waits until the process ends. A stop terminates it. */

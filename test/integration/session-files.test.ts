@@ -209,6 +209,24 @@ describe('the files of a session', () => {
     const ran = spawnSync('sh', ['-c', `ls ${site}/ran-* ${tmpdir()}/ksi-ran-*`], { encoding: 'utf8' }).stdout;
     assert.equal(ran, '');
     await assert.rejects(client.sessions.diff('bound', { base: 'nowhere' }), { code: 'not_a_repository' });
+
+    // A submodule has a configuration of its own.
+    const inner = join(site, 'inner');
+    mkdirSync(inner);
+    git('-C', 'inner', 'init', '-b', 'main');
+    writeFileSync(join(inner, 'file'), 'x');
+    git('-C', 'inner', 'add', 'file');
+    git('-C', 'inner', 'commit', '-m', 'x');
+    git('-c', 'core.fsmonitor=false', '-c', 'filter.evil.required=false', '-c', 'filter.evil.clean=', 'add', 'inner');
+    git('-C', 'inner', 'config', 'filter.evil.clean', program('submodule'));
+    writeFileSync(join(inner, '.gitattributes'), '* filter=evil\n');
+    writeFileSync(join(inner, 'file'), 'y');
+    // Another folder is not the session's, whatever the configuration says.
+    git('config', 'core.worktree', tmpdir());
+    assert.match(await client.sessions.diff('bound'), /^-before\n\+after$/m);
+    assert.equal(spawnSync('sh', ['-c', `ls ${site}/ran-* ${tmpdir()}/ksi-ran-*`], { encoding: 'utf8' }).stdout, '');
+    writeFileSync(join(site, '.git/objects/info/alternates'), tmpdir());
+    await assert.rejects(client.sessions.diff('bound'), { code: 'not_a_repository' });
     await assert.rejects(client.sessions.diff('own'), { code: 'not_a_repository' });
   });
 });

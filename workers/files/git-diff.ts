@@ -31,13 +31,22 @@ export type Diff =
 
 /**
  * The repository is untrusted: a run may have set any configuration. Git runs in the sandbox of runs, where it sees the working folder read-only.
- * Nothing that the configuration names is started: no hook, fsmonitor, external diff, text conversion or filter, and nothing is fetched. A
- * copy of the index shows new files as added.
+ * Nothing that the configuration names is started: no hook, fsmonitor, external diff, text conversion or filter, and nothing is fetched. Only
+ * the repository in the folder's own `.git` counts, with its own objects: other folders would be read with the worker's rights. Git never looks into
+ * submodules, which have configurations of their own. A copy of the index shows new files as added.
  */
 const SCRIPT = `
 set -eu
 base=$1; temporary=$2; shift 2
-git() { command git --no-pager --no-optional-locks -c safe.directory='*' -c core.fsmonitor=false -c core.hooksPath=/dev/null -c core.untrackedCache=false "$@"; }
+[ -d .git ] && [ ! -L .git ] || { echo "the working folder is not the top of a repository" >&2; exit 1; }
+for each in .git/commondir .git/objects/info/alternates; do
+  [ ! -e "$each" ] && [ ! -L "$each" ] || { echo "the repository has parts outside the working folder ($each)" >&2; exit 1; }
+done
+for each in .git/objects .git/objects/info .git/objects/pack .git/refs .git/index; do
+  [ ! -L "$each" ] || { echo "the repository has parts outside the working folder ($each)" >&2; exit 1; }
+done
+export GIT_DIR=.git GIT_WORK_TREE=.
+git() { command git --no-pager --no-optional-locks -c safe.directory='*' -c core.fsmonitor=false -c core.hooksPath=/dev/null -c core.untrackedCache=false -c diff.orderFile=/dev/null "$@"; }
 # Each filter is replaced by none: git would start it to read a changed file.
 filters=$(git config --name-only --get-regexp '^filter\\..*\\.(clean|process|smudge|required)$' || true)
 count=0
@@ -54,10 +63,12 @@ git rev-parse --verify --quiet "$base^{commit}" >/dev/null ||
   if [ "$base" = HEAD ]; then base=$(git hash-object -t tree /dev/null); else echo "there is no commit $base" >&2; exit 1; fi
 index=$(git rev-parse --path-format=absolute --git-path index)
 objects=$(git rev-parse --path-format=absolute --git-path objects)
-[ ! -f "$index" ] || cp -- "$index" "$temporary/index"
+[ ! -f "$index" ] || cp -p -- "$index" "$temporary/index"
 mkdir "$temporary/objects"
 export GIT_INDEX_FILE="$temporary/index" GIT_OBJECT_DIRECTORY="$temporary/objects" GIT_ALTERNATE_OBJECT_DIRECTORIES="$objects"
-git add --intent-to-add --all -- . "$@" 2>/dev/null || true
+new=$temporary/new
+git ls-files -z --others --exclude-standard -- . "$@" > "$new"
+[ ! -s "$new" ] || git --literal-pathspecs add --intent-to-add --ignore-errors --pathspec-from-file="$new" --pathspec-file-nul
 git diff --no-ext-diff --no-textconv --no-color --src-prefix=a/ --dst-prefix=b/ --ignore-submodules=all "$base" -- . "$@"
 `;
 

@@ -55,6 +55,9 @@ async function* list(
 
 const byCodeUnits = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
+/** A file may have any time; dates of more than four digits have no standard form. */
+const LAST_TIME = Date.UTC(9999, 11, 31);
+
 async function entryOf(at: string, path: string, stat: BigIntStats): Promise<FileEntry> {
   const target = stat.isSymbolicLink() ? await readlink(at).catch(() => undefined) : undefined;
   return {
@@ -62,7 +65,7 @@ async function entryOf(at: string, path: string, stat: BigIntStats): Promise<Fil
     type: stat.isFile() ? 'file' : stat.isDirectory() ? 'folder' : stat.isSymbolicLink() ? 'link' : 'other',
     bytes: stat.isFile() ? Number(stat.size) : 0,
     mode: Number(stat.mode) & 0o7777,
-    modified_at: new Date(Number(stat.mtimeMs)).toISOString(),
+    modified_at: new Date(Math.min(Math.max(Number(stat.mtimeMs), 0), LAST_TIME)).toISOString(),
     ...(target === undefined ? {} : { target }),
   };
 }
