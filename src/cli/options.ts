@@ -27,7 +27,6 @@ export function withGlobalOptions<C extends Command>(program: C): C {
     .option('--quiet', 'write only failures to stderr')
     .addOption(noInput)
     .option('--utc', 'show times in UTC instead of as ages')
-    .option('--dir <folder>', 'KSI_DIR of a cluster of this machine (default: KSI_DIR, or the nearest .ksi folder)')
     .option('--url <url>', 'address of an API (default: KSI_URL, or the API in KSI_DIR or the nearest .ksi folder)')
     .option('--token <token>', 'bearer token (default: KSI_TOKEN, or the cluster’s token); visible to others in `ps`');
 }

@@ -36,6 +36,12 @@ export async function createProgram(word = ''): Promise<Command> {
       const { dir } = program.opts<{ dir?: string }>();
       if (dir !== undefined) process.env['KSI_DIR'] = resolve(dir);
     });
+  // `ksi bridge` has its own option of that name: the folder of the legacy daemon.
+  if (word !== 'bridge')
+    program.option(
+      '--dir <folder>',
+      'KSI_DIR of a cluster of this machine (default: KSI_DIR, or the nearest .ksi folder)',
+    );
   for (const { title, loaded } of groups) {
     program.commandsGroup(`${title}:`);
     for (const { register } of loaded) register(program);

@@ -23,13 +23,15 @@ export function localCluster(options: ConnectionOptions): string | undefined {
 
 const realOf = (path: string): string | undefined => ifExistsSync(() => realpathSync(path));
 
+const isTooLarge = (path: string): boolean => path === '/' || path === realOf(homedir());
+
 /** Adds a root and returns its name. @throws {CliError} */
 export function addRoot(ksiDir: string, folder: string, named?: string): string {
   const path = realOf(folder);
   if (path === undefined || !statSync(path).isDirectory())
     throw new CliError(`There is no folder ${folder}.`, EXIT.usage);
   if (isWithin(path, ksiDir)) throw new CliError('A folder in KSI_DIR cannot be a root.', EXIT.usage);
-  if (path === '/' || path === realOf(homedir()))
+  if (isTooLarge(path))
     throw new CliError(`${path} is too large to be a root. Choose the folder of a project.`, EXIT.usage);
   const roots = readRoots(ksiDir);
   const known = [...roots].find(([, each]) => each === path)?.[0];
@@ -89,8 +91,9 @@ function workspaceIn(roots: ReadonlyMap<string, string>, path: string): string |
     .find((workspace) => pattern.test(workspace));
 }
 
-/** The top folder of the repository that contains the path. */
+/** The top folder of the repository that contains the path. A repository of the whole home folder does not count. */
 export function repositoryOf(path: string): string | undefined {
+  if (isTooLarge(path)) return undefined;
   if (existsSync(join(path, '.git'))) return path;
-  return dirname(path) === path ? undefined : repositoryOf(dirname(path));
+  return repositoryOf(dirname(path));
 }

@@ -103,7 +103,11 @@ export async function gitDiff({ launcher, folder, path, base, hidden, env, ...op
   const ended = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));
   const forget = child.pid === undefined ? undefined : contained.started(child.pid);
   const kill = (): void => {
-    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+    try {
+      if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // The group has ended.
+    }
   };
   options.signal.addEventListener('abort', kill);
   try {

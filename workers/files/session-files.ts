@@ -94,14 +94,13 @@ export class SessionFiles {
     const request = check(WorkerFilesRequest, parseJson(message.data));
     // The API has stopped waiting, or is newer than this worker.
     if (signal.aborted || !request.ok) return;
-    try {
-      message.respond(JSON.stringify(await this.#answer(request.value, signal)));
-    } catch (error) {
-      const { log } = this.#options;
+    const answer = await this.#answer(request.value, signal).catch((error: unknown) => {
       if (!signal.aborted)
-        log.warn({ err: error, session_id: request.value.session_id }, 'cannot read a working folder');
-      message.respond(JSON.stringify(faultOf(error)));
-    }
+        this.#options.log.warn({ err: error, session_id: request.value.session_id }, 'cannot read a working folder');
+      return faultOf(error);
+    });
+    // Nobody can be answered once the connection is closed.
+    if (!this.#options.broker.nc.isClosed()) message.respond(JSON.stringify(answer));
   }
 
   async #answer(request: WorkerFilesRequest, signal: AbortSignal): Promise<Answer> {

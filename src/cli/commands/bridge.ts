@@ -74,13 +74,15 @@ function parsed(parameters = '{}'): object {
 }
 
 async function run(options: Options): Promise<void> {
+  // Its `--dir` is not KSI_DIR.
+  const { dir: _folder, ...connection } = options;
   const { pino } = await import('pino');
   const { listOf, readConfig } = await import('../../config/load.js');
   const { startBridge } = await import('../../bridge/start.js');
   process.umask(0o077);
   const config = readConfig(process.env);
   const bridge = await startBridge({
-    connection: findConnection(options, process.env, process.cwd()),
+    connection: findConnection(connection, process.env, process.cwd()),
     dir: dirOf(options),
     socket: options.socket,
     upstream: upstreamOf(options),
