@@ -13,6 +13,7 @@ import type { WorkerContext } from './attempt/context.js';
 import { MAX_NAK_MS } from './attempt/delay-run.js';
 import type { Containment } from './claude/containment.js';
 import { claudeEnvironment } from './claude/environment.js';
+import { CREDENTIALS } from './claude/login.js';
 import { Folders } from './claude/folders.js';
 import { ContainedLauncher } from './claude/contained-launcher.js';
 import { MemoryWatch } from './claude/memory.js';
@@ -97,7 +98,7 @@ export function partsOf({ broker, config, env, log, containment }: PartsOptions,
       folders,
       workspaces,
       launcher,
-      secrets: secretFiles(config),
+      secrets: [...secretFiles(config), ...loginFile(env['CLAUDE_CONFIG_DIR'])],
       env,
       log,
     }),
@@ -168,6 +169,10 @@ function warmPlaces(folders: Folders, removals: LeftoverRemoval, first: number):
 
 /** In bytes. 0 means no limit. */
 const megabytes = (n: number): number => (n === 0 ? Infinity : n * 1_048_576);
+
+/** Only runs may read the login. */
+const loginFile = (folder: string | undefined): string[] =>
+  folder === undefined ? [] : [resolve(folder, CREDENTIALS)];
 
 /** The operator's files with secrets, which the sandbox hides. */
 const secretFiles = (config: Config): string[] =>

@@ -1,6 +1,8 @@
 import { Type, type Static } from 'typebox';
 import { FileEntry } from './files.js';
 
+/** The largest diff, uncompressed. */
+export const MAX_DIFF_BYTES = 8 * 1_048_576;
 /** The most bytes of a file in one answer. Their base64 form and the rest of the answer fit in a NATS message. */
 export const PIECE_BYTES = 524_288;
 

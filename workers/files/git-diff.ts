@@ -2,12 +2,11 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { Readable } from 'node:stream';
+import { MAX_DIFF_BYTES } from '../../contracts/sessions/worker-files.js';
 import type { ContainedLauncher } from '../claude/contained-launcher.js';
 import type { OpenFolder } from '../claude/open-folder.js';
 import { isWithin } from '../../src/workspaces/path-within.js';
 
-/** The largest diff. */
-const MAX_BYTES = 8 * 1_048_576;
 const MAX_ERROR_BYTES = 4_096;
 
 export interface DiffOptions {
@@ -112,12 +111,12 @@ export async function gitDiff({ launcher, folder, path, base, hidden, env, ...op
   options.signal.addEventListener('abort', kill);
   try {
     const [bytes, error, code] = await Promise.all([
-      upTo(MAX_BYTES, child.stdout, kill),
+      upTo(MAX_DIFF_BYTES, child.stdout, kill),
       upTo(MAX_ERROR_BYTES, child.stderr),
       ended,
     ]);
     options.signal.throwIfAborted();
-    if (bytes.length > MAX_BYTES) return { kind: 'too_large' };
+    if (bytes.length > MAX_DIFF_BYTES) return { kind: 'too_large' };
     return code === 0 ? { kind: 'diff', bytes } : { kind: 'failed', why: error.toString().trim().split('\n')[0] ?? '' };
   } finally {
     options.signal.removeEventListener('abort', kill);

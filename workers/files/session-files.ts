@@ -60,7 +60,7 @@ class Fault extends Error {
   }
 }
 
-/** Answers requests for the files of working folders. Answers one request at a time, so that requests cannot keep the disk busy. */
+/** Answers requests for the files of working folders. Reads for one request at a time, so that requests cannot keep the disk busy. */
 export class SessionFiles {
   readonly #options: SessionFilesOptions;
   readonly #stopping = new AbortController();
@@ -76,10 +76,19 @@ export class SessionFiles {
     this.#subscription = broker.nc.subscribe(SUBJECT.workspaceFiles(process), {
       callback: (error, message) => {
         if (error !== null) return log.warn({ err: error }, 'cannot answer requests for files');
-        const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(ANSWER_MS)]);
-        this.#answering = this.#answerAfter(this.#answering, message, signal);
+        this.#take(message);
       },
     });
+  }
+
+  #take(message: Msg): void {
+    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(ANSWER_MS)]);
+    const request = check(WorkerFilesRequest, parseJson(message.data));
+    // The API is newer than this worker.
+    if (!request.ok) return;
+    // An API waits for this answer of every worker, and it takes no time.
+    if (request.value.verb === 'find') void this.#answerTo(message, request.value, signal);
+    else this.#answering = this.#answering.then(() => this.#answerTo(message, request.value, signal));
   }
 
   async stop(): Promise<void> {
@@ -89,18 +98,19 @@ export class SessionFiles {
   }
 
   /** Never rejects. */
-  async #answerAfter(previous: Promise<void>, message: Msg, signal: AbortSignal): Promise<void> {
-    await previous;
-    const request = check(WorkerFilesRequest, parseJson(message.data));
-    // The API has stopped waiting, or is newer than this worker.
-    if (signal.aborted || !request.ok) return;
-    const answer = await this.#answer(request.value, signal).catch((error: unknown) => {
-      if (!signal.aborted)
-        this.#options.log.warn({ err: error, session_id: request.value.session_id }, 'cannot read a working folder');
+  async #answerTo(message: Msg, request: WorkerFilesRequest, signal: AbortSignal): Promise<void> {
+    const { log } = this.#options;
+    // The API has stopped waiting.
+    if (signal.aborted) return;
+    const answer = await this.#answer(request, signal).catch((error: unknown) => {
+      if (!signal.aborted) log.warn({ err: error, session_id: request.session_id }, 'cannot read a working folder');
       return faultOf(error);
     });
-    // Nobody can be answered once the connection is closed.
-    if (!this.#options.broker.nc.isClosed()) message.respond(JSON.stringify(answer));
+    try {
+      message.respond(JSON.stringify(answer));
+    } catch (error) {
+      log.warn({ err: error, session_id: request.session_id }, 'could not answer a request for files');
+    }
   }
 
   async #answer(request: WorkerFilesRequest, signal: AbortSignal): Promise<Answer> {

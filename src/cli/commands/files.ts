@@ -9,6 +9,7 @@ import type { Command } from '../command.js';
 import { CliError, EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { printTable, type TableOf } from '../output/print.js';
+import { printable } from '../output/printable.js';
 import { say } from '../output/say.js';
 import { timesFor, type ShowTime } from '../output/times.js';
 import { sessionOf } from '../session-of.js';
@@ -84,12 +85,19 @@ const table = (when: ShowTime): TableOf<FileEntry> => ({
   ],
 });
 
+/** Prints text to the terminal without what could steer it. */
+async function show(source: Readable): Promise<void> {
+  const decoder = new TextDecoder();
+  for await (const bytes of source as AsyncIterable<Uint8Array>)
+    process.stdout.write(printable(decoder.decode(bytes, { stream: true })));
+}
+
 async function write(bytes: globalThis.ReadableStream<Uint8Array>, options: FilesOptions): Promise<void> {
   const source = Readable.fromWeb(bytes as ReadableStream);
   if (options.save === undefined) {
     if (options.tar === true && process.stdout.isTTY)
       throw new CliError('An archive is not for a terminal. Add --save FILE, or pipe it to `tar -x`.', EXIT.usage);
-    return pipeline(source, process.stdout, { end: false });
+    return process.stdout.isTTY ? show(source) : pipeline(source, process.stdout, { end: false });
   }
   try {
     await pipeline(source, createWriteStream(options.save));

@@ -10,7 +10,7 @@ import {
   type FileQuery,
   type FilesQuery,
 } from '../../../contracts/sessions/files.js';
-import { PIECE_BYTES } from '../../../contracts/sessions/worker-files.js';
+import { MAX_DIFF_BYTES, PIECE_BYTES } from '../../../contracts/sessions/worker-files.js';
 import { PAGE_ITEMS } from '../../../contracts/wire/page.js';
 import type { Principal } from '../../access/principal.js';
 import { ApiError } from '../../errors/api-error.js';
@@ -60,7 +60,7 @@ export class SessionFiles {
   async diff({ id, base = 'HEAD' }: Request<DiffQuery>, principal: Principal): Promise<Bytes> {
     const source = await this.#find(id, principal);
     const { data } = await source.ask('diff', { base });
-    return new Blob([await decompress(Buffer.from(data, 'base64'))]).stream();
+    return new Blob([await decompress(Buffer.from(data, 'base64'), { maxOutputLength: MAX_DIFF_BYTES })]).stream();
   }
 }
 
