@@ -16,7 +16,7 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 const check = process.argv.includes('--check');
 
 const REGIONS = [
-  { file: 'README.md', region: 'config', text: configTable },
+  { file: 'docs/configuration.md', region: 'config', text: configTable },
   { file: 'docs/errors.md', region: 'api-errors', text: apiErrorTable },
   { file: 'docs/errors.md', region: 'task-errors', text: taskErrorTable },
   ...[

@@ -40,9 +40,9 @@ describe('readConfig', () => {
 });
 
 describe('generated documents', () => {
-  it('the README has the table of the configuration', () => {
-    const readme = readFileSync(join(REPO_ROOT, 'README.md'), 'utf8');
-    assert.equal(replaceRegion(readme, 'config', configTable()), readme);
+  it('docs/configuration.md has the table of the configuration', () => {
+    const page = readFileSync(join(REPO_ROOT, 'docs', 'configuration.md'), 'utf8');
+    assert.equal(replaceRegion(page, 'config', configTable()), page);
   });
 
   it('a document without the region is an error, not a silence', () => {
