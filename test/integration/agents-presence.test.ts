@@ -66,6 +66,8 @@ describe('the presence of external agents', () => {
   it('does not count a connection that was refused', async () => {
     let fails = true;
     const publisher = Object.create(broker.publisher, {
+      // Private fields are not inherited.
+      ask: { value: broker.publisher.ask.bind(broker.publisher) },
       publish: {
         value: async (...args: Parameters<Broker['publisher']['publish']>) => {
           const ack = await broker.publisher.publish(...args);

@@ -51,7 +51,6 @@ describe('attachments of POST /spawn', () => {
 
   it('are refused when the base64 is not canonical', async () => {
     for (const data of ['YQ', 'YR==', 'YWI=='] as const) await refused('text/plain', data, 'data', /canonical/);
-    await refused('text/plain', 'YWJj\nYWJj', 'data', /pattern/);
   });
 
   it('are refused when an image is larger than the Messages API takes', async () => {

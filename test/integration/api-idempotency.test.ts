@@ -98,7 +98,10 @@ describe('Idempotency-Key', () => {
 
   it('is answered that the disk is full when the broker does not answer and a quota is used up', async () => {
     const silence = (): Promise<never> => Promise.reject(new BrokerError('unavailable', 'no answer'));
-    const broker = { ...lab.broker, publisher: { publish: silence, publishBatch: silence } } as unknown as Broker;
+    const broker = {
+      ...lab.broker,
+      publisher: { publish: silence, publishBatch: silence, ask: silence },
+    } as unknown as Broker;
     let quota = false;
     const disk = new DiskSpace([lab.dir], () => !quota);
     const { once, stop } = acceptorOn(broker, undefined, disk);

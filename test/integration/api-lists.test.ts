@@ -78,6 +78,8 @@ describe('every list', () => {
 
   it('gives each item once, in pages of one', async () => {
     for (const [name] of LISTS) {
+      // Only a worker can read a working folder: see the test of session files.
+      if (name === 'session_files') continue;
       const { items: all, next_cursor: none } = await pageOf(name, 'limit=500');
       assert.equal(none, undefined, name);
       if (!SHORT.has(name)) assert.ok(all.length >= 3, `${name} has only ${all.length} items`);

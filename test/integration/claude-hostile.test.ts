@@ -113,7 +113,7 @@ describe('the real claude in a hostile working folder', { skip }, async () => {
     const forget = async (id: string): Promise<void> => {
       const request = JSON.stringify({ session_ids: [id] });
       const answer = await lab.broker.nc.request(SUBJECT.deletedSessions(worker.process), request, { timeout: 10_000 });
-      assert.deepEqual(answer.json(), { left: [] });
+      assert.deepEqual(answer.json(), { undeleted: [] });
     };
     await forget(visitor);
     assert.deepEqual(await there(), ['first', 'second']);

@@ -192,7 +192,10 @@ describe('bridge: calls', () => {
 
   it('outlast a short restart of the API, and only that', async () => {
     let tries = 0;
-    const refused = new KsiUnreachableError('http://ksi', { cause: { code: 'ECONNREFUSED' } });
+    const refused = new KsiUnreachableError(
+      'http://ksi',
+      Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }),
+    );
     const restarting = inner(() => ((tries += 1) < 2 ? Promise.reject(refused) : Promise.resolve('up')));
     assert.equal(await new PatientTransport(restarting).call('health', {}), 'up');
     const broken = inner(() => Promise.reject(new KsiUnreachableError('http://ksi', new Error('broke off'))));

@@ -102,7 +102,7 @@ describe('approvals of an attempt', () => {
     const { approvals, ask, told: published } = made();
     const answer = ask(new AbortController().signal);
     const edited = await approvals.answer(`${ID}.1.1`, { decision: 'allow', input: { command: 'rm x' } }, 'ann');
-    assert.deepEqual(edited, { ok: false, error: 'not_allowed', why: 'not so' });
+    assert.deepEqual(edited, { ok: false, error: 'not_allowed', detail: 'not so' });
     const same = await approvals.answer(`${ID}.1.1`, { decision: 'allow', input: { command: 'ls' } }, 'ann');
     assert.deepEqual(same, { ok: true });
     assert.deepEqual(await answer, { behavior: 'allow', updatedInput: { command: 'ls' } });
@@ -118,7 +118,7 @@ describe('approvals of an attempt', () => {
     for (const answers of [undefined, {}, { 'Which?': 'Plum' }, { 'Which fruit?': 'Plum', more: 'x' }]) {
       const given = await approvals.answer(id, { decision: 'allow', ...(answers && { answers }) }, 'ann');
       assert.ok(!given.ok && given.error === 'no_answer', JSON.stringify(answers));
-      assert.match(given.error ?? '', /Asked is "Which fruit\?", "How many\?"/);
+      assert.match(given.detail ?? '', /Asked is "Which fruit\?", "How many\?"/);
     }
     assert.equal(published.length, 1);
     const answers = { 'Which fruit?': 'Plum' };
