@@ -14,6 +14,7 @@ import { startMessagesStandin, type MessagesStandin } from '../../src/standin/me
 import { findContainment } from '../../workers/claude/containment.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
+import { auditEntries } from '../fixtures/audit-entries.js';
 import { silent } from '../fixtures/connection.js';
 import { CLAUDE_REAL } from '../fixtures/paths.js';
 import { workerProcess } from '../fixtures/worker-process.js';
@@ -181,8 +182,8 @@ describe('steering the real claude', { skip }, async () => {
       ],
     );
     const audited = await lastBySubject(lab.broker, 'KSI_AUDIT', 'ksi.audit.local.approve');
-    const entry = JSON.parse(new TextDecoder().decode(audited?.data)) as Record<string, unknown>;
-    assert.deepEqual([entry['over'], entry['rule_id'], entry['rule']], ['rule', rule, 'Bash(mkdir -p ruled)']);
+    const entry = auditEntries(audited?.data ?? new Uint8Array()).at(-1);
+    assert.deepEqual([entry?.over, entry?.rule_id, entry?.rule], ['rule', rule, 'Bash(mkdir -p ruled)']);
 
     const revoked = await one.request(`/approvals/rules/${rule}`, { method: 'DELETE' });
     assert.equal(revoked.status, 204);
@@ -207,8 +208,8 @@ describe('steering the real claude', { skip }, async () => {
     const audited = async (id: string, taskId: string): Promise<unknown[]> => {
       for (;;) {
         const stored = await lastBySubject(lab.broker, 'KSI_AUDIT', 'ksi.audit.local.approve');
-        const last = JSON.parse(new TextDecoder().decode(stored?.data)) as Record<string, unknown>;
-        if (last['task_id'] === taskId) return [last['over'], last['rule_id'] === id, last['rule']];
+        const last = auditEntries(stored?.data ?? new Uint8Array()).at(-1);
+        if (last?.task_id === taskId) return [last.over, last.rule_id === id, last.rule];
         await sleep(10);
       }
     };

@@ -53,7 +53,7 @@ export class Approvals {
   async answer(id: string, { always, ...answer }: ApprovalAnswer, principal: Principal): Promise<ApprovalResolved> {
     refuseNonsense({ ...answer, ...(always && { always }) });
     const task = await this.#tasks.task(id.slice(0, id.indexOf('.')), principal);
-    const rule = always === undefined ? undefined : this.#ruleOf(id, always, principal);
+    const rule = always === undefined ? undefined : await this.#ruleOf(id, always, principal);
     const workerAnswer = await requestAttempt(this.#broker, task, 'approve', {
       by: principal.owner,
       approval_id: id,
@@ -86,9 +86,10 @@ export class Approvals {
     return error === undefined ? { rule_id } : { rule_error: { code: error.code, message: error.message } };
   }
 
-  #ruleOf(id: string, always: Always, principal: Principal): ApprovalRule {
-    const approval = this.#pending.list().find((each) => each.approval_id === id && maySee(principal, each.owner));
-    if (approval === undefined) throw new ApiError('already_answered', `Approval ${id} is no longer open`);
+  async #ruleOf(id: string, always: Always, principal: Principal): Promise<ApprovalRule> {
+    const approval = await this.#pending.find(id);
+    if (approval === undefined || !maySee(principal, approval.owner))
+      throw new ApiError('already_answered', `Approval ${id} is no longer open`);
     return this.#rules.ruleOf(always, approval, principal);
   }
 }

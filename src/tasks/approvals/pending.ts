@@ -62,6 +62,15 @@ export class PendingApprovals {
     return [...this.#open.values()].flat().toSorted((a, b) => (a.requested_at < b.requested_at ? -1 : 1));
   }
 
+  /** The open approval with this id. Its client may have seen it through an API that is ahead of this one. */
+  async find(id: string): Promise<Approval | undefined> {
+    const known = (): Approval | undefined => this.list().find((each) => each.approval_id === id);
+    const found = known();
+    if (found !== undefined) return found;
+    await this.#hub.catchUp();
+    return known();
+  }
+
   #apply(event: Event): void {
     const { task_id: taskId } = event.data;
     if (typeof taskId !== 'string') return;
