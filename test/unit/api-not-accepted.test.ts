@@ -16,6 +16,9 @@ function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   return { promise, resolve };
 }
 
+/** The broker's answer that no message matches. */
+const NOTHING = { error: { code: 404, err_code: 10_037, description: 'no message found' } };
+
 describe('a task whose acceptance is unknown', () => {
   it('is cancelled once a stalled broker answers again, even if no connection was lost', async () => {
     mock.timers.enable({ apis: ['setTimeout'] });
@@ -26,18 +29,14 @@ describe('a task whose acceptance is unknown', () => {
       const broker = {
         connected: () => true,
         onConnection: () => () => undefined,
-        jsm: {
-          streams: {
-            getMessage: async () => {
-              if (++asked > 1) return null;
-              // The next turn of the event loop: by then the retry is set.
-              setImmediate(hung.resolve);
-              throw new Error('timeout');
-            },
-          },
-        },
         clock: systemClock,
         publisher: {
+          ask: async () => {
+            if (++asked > 1) return NOTHING;
+            // The next turn of the event loop: by then the retry is set.
+            setImmediate(hung.resolve);
+            throw new Error('timeout');
+          },
           publish: async (publication: Publication) => {
             published.resolve(publication);
             return { stream: 'KSI_EVENTS', seq: 1, duplicate: false };
@@ -62,9 +61,9 @@ describe('a task whose acceptance is unknown', () => {
     const broker = {
       connected: () => true,
       onConnection: () => () => undefined,
-      jsm: { streams: { getMessage: async () => null } },
       clock: { ...systemClock, after: (_ms: number, work: () => void) => systemClock.after(0, work) },
       publisher: {
+        ask: async () => NOTHING,
         publish: async ({ subject }: Publication) => {
           settled.resolve(subject);
           return { stream: 'KSI_EVENTS', seq: 1, duplicate: false };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { firstIdAt } from '../../src/store/read-model.js';
 import { LostCommands, SETTLED_AFTER_MS } from '../../src/tasks/lost-commands.js';
 import { Sweeper } from '../../src/tasks/sweeper.js';
@@ -50,17 +50,20 @@ describe('the sweeper', () => {
           info: async () => ({
             state: { subjects: { [SUBJECT.waiting('q', 't1', FIRST)]: 1, [SUBJECT.waiting('q', 't2', SECOND)]: 1 } },
           }),
-          getMessage: async (stream: string, query: { last_by_subj?: string; next_by_subj?: string }) => {
-            const filter = query.last_by_subj ?? query.next_by_subj ?? '';
-            if (stream === STREAM.events || filter.includes('.spawn.')) return null;
-            const session = filter.slice(filter.lastIndexOf('.') + 1);
-            const subject = SUBJECT.waiting('q', session, session);
-            return { seq: 1, subject, data: new Uint8Array(), header: { get: () => session } };
-          },
           deleteMessage: async () => true,
         },
       },
       publisher: {
+        ask: async (verb: string, query: { last_by_subj?: string; next_by_subj?: string }) => {
+          const filter = query.last_by_subj ?? query.next_by_subj ?? '';
+          if (verb.endsWith(STREAM.events) || filter.includes('.spawn.'))
+            return { error: { code: 404, err_code: 10_037 } };
+          const session = filter.slice(filter.lastIndexOf('.') + 1);
+          const hdrs = Buffer.from(`NATS/1.0\r\n${HEADER.taskId}: ${session}\r\n\r\n`).toString('base64');
+          return {
+            message: { seq: 1, subject: SUBJECT.waiting('q', session, session), hdrs, time: '2026-01-01T00:00:00Z' },
+          };
+        },
         publish: async ({ subject }: { subject: string }) => {
           if (subject.endsWith(FIRST)) throw new BrokerError('refused', 'as the test wants it');
           promoted.push(subject);

@@ -107,9 +107,8 @@ describe('a file of a read model that was open when the broker became unavailabl
       const away = new BrokerError('unavailable', 'as the test wants it');
       const streams = {
         info: async () => ({ state: { first_seq: 1, last_seq: 1 } }),
-        getMessage: async () => Promise.reject(away),
       };
-      const broker = { jsm: { streams } } as unknown as Broker;
+      const broker = { jsm: { streams }, publisher: { ask: async () => Promise.reject(away) } } as unknown as Broker;
       const options = {
         broker,
         blobs: {} as Blobs,
