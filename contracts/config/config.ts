@@ -16,7 +16,7 @@ export const MAX_QUEUES = 300;
  * The README's table and the tests come from here. A variable that has no default here is optional.
  */
 export const Config = Type.Object({
-  KSI_DIR: Text('State, logs, `token`, `endpoints.json`; one folder is one cluster.', {
+  KSI_DIR: Text("Folder of the cluster's state, logs, `token` and `endpoints.json`. Each cluster has its own.", {
     default: '.ksi',
     minLength: 1,
   }),
@@ -24,7 +24,7 @@ export const Config = Type.Object({
   KSI_ALLOW_PLAINTEXT: Type.Enum(['no', 'yes'], {
     default: 'no',
     description:
-      'Whether the API may listen on other addresses than loopback without TLS: only behind something that adds it.',
+      'Whether the API may listen on an address other than loopback without TLS. Only for use behind a proxy that adds TLS.',
   }),
   KSI_TLS_CERT: Type.Optional(
     Text("File with the API's certificate chain (PEM). A new file is taken up without a restart."),
@@ -32,11 +32,11 @@ export const Config = Type.Object({
   KSI_TLS_KEY: Type.Optional(Text("File with the certificate's private key (PEM).")),
   KSI_ALLOWED_HOSTS: list(
     '',
-    'Further names, by comma, that the API answers to in the Host header: `ksi.example.org`.',
+    'Additional host names that the API accepts in the Host header, separated by commas, such as `ksi.example.org`.',
   ),
   KSI_ALLOWED_ORIGINS: list(
     '',
-    'Origins, by comma, whose pages may use the API beside its own: `https://ui.example.org`.',
+    'Additional origins whose web pages may use the API, separated by commas, such as `https://ui.example.org`.',
   ),
   KSI_MAX_CONNECTIONS: Int('Connections that an API takes at once.', 1, 1_000_000, 10_000),
   KSI_SPAWN_RATE: Text('Spawns that a token may ask all APIs together for, unless its own rate is another; `0` none.', {
@@ -46,16 +46,18 @@ export const Config = Type.Object({
   KSI_PORT: Int('Port of the first API; API n listens on KSI_PORT + n - 1.', 1, 65535, 8000),
   KSI_TOKEN_FILE: Type.Optional(Text('File with the bearer token that the API takes. Default: `token` in KSI_DIR.')),
   KSI_NATS_URL: Type.Optional(
-    Text('An existing nats-server (or several, by comma) to use instead of one that `make up` starts.'),
+    Text(
+      'An existing nats-server to use instead of one that `make up` starts. Several servers of a cluster are separated by commas.',
+    ),
   ),
   KSI_NATS_SERVERS: Type.Integer({
     enum: [1, 3],
     default: 1,
     description:
-      'nats-servers that the broker is made of, each of which holds every stream (`make up NATS=3`): a cluster of three goes on without any one of them.',
+      'Number of nats-servers of the broker (`make up NATS=3`). Each holds every stream. A cluster of three keeps working when one of them fails.',
   }),
   KSI_NATS_PORT: Int(
-    'Port of the (first) nats-server that `make up` starts; when taken, a free one is used and shown.',
+    'Port of the first nats-server that `make up` starts. If it is taken, `make up` uses a free port and prints it.',
     1,
     65535,
     4222,
@@ -64,7 +66,7 @@ export const Config = Type.Object({
     Text('The nats-server executable to start. Default: the one on PATH if ≥ 2.14.3, else one is fetched.'),
   ),
   KSI_NATS_SYNC: Text(
-    'When the broker syncs to disk: `always` before each acknowledgement, or an interval such as `1s`, whose length of work a power loss may take.',
+    'When the broker syncs to disk: `always` (before each acknowledgement), or an interval such as `1s`. A power loss may lose the work of one interval.',
     {
       default: 'always',
       pattern: '^(always|[0-9]+(ms|s|m))$',
@@ -72,12 +74,12 @@ export const Config = Type.Object({
   ),
   KSI_NATS_ENCRYPTION_KEY_FILE: Type.Optional(
     Text(
-      'File with the key (32 characters or more) that the broker encrypts its store with. Chosen before the first `make up`, and kept: without it nothing can be read.',
+      'File with the key that the broker encrypts its store with, of at least 32 characters. Set it before the first `make up`, and keep the file: without it the store cannot be read.',
     ),
   ),
   KSI_NATS_AGENTS: list(
     '',
-    'Ids of agents, by comma, that connect to the broker themselves: `make up` makes each a user (`nats/agent-<id>.nk` in KSI_DIR).',
+    'Ids of agents that connect to the broker themselves, separated by commas. `make up` creates a broker user for each (`nats/agent-<id>.nk` in KSI_DIR).',
     '^([A-Za-z0-9_-]{1,64}(,[A-Za-z0-9_-]{1,64})*)?$',
   ),
   KSI_NATS_TLS_CERT: Type.Optional(
@@ -86,7 +88,7 @@ export const Config = Type.Object({
   KSI_NATS_TLS_KEY: Type.Optional(Text("File with that certificate's private key (PEM).")),
   KSI_NATS_TLS_CA: Type.Optional(
     Text(
-      "File with the certificates (PEM) that the broker's must be signed by. Default for a `tls://…` in KSI_NATS_URL: those that Node trusts.",
+      "File with the CA certificates (PEM) that must have signed the broker's certificate. Default if KSI_NATS_URL has `tls://`: the certificates that Node trusts.",
     ),
   ),
   KSI_NATS_CREDENTIALS: Type.Optional(
@@ -94,43 +96,46 @@ export const Config = Type.Object({
   ),
   KSI_NATS_INBOX: Type.Optional(Text('Inbox prefix that this process may receive replies on. Set by `make up`.')),
   KSI_PROCESS: Type.Optional(
-    Text('Name of this process in its cluster (`api-1`, `worker-2`), the same over restarts. Set by `make up`.', {
-      pattern: '^[a-z0-9-]{1,64}$',
-    }),
+    Text(
+      'Name of this process in its cluster, such as `api-1` or `worker-2`. It stays the same when the process restarts. Set by `make up`.',
+      {
+        pattern: '^[a-z0-9-]{1,64}$',
+      },
+    ),
   ),
   KSI_WORKERS: Int('Worker processes that `make up` starts (`make up WORKERS=4`).', 0, MAX_WORKERS, 1),
   KSI_APIS: Int('API processes that `make up` starts (`make up API=2`).', 1, 64, 1),
   KSI_CONCURRENCY: Int(
-    'Runs of Claude at once per worker (each takes 0.3 to 1.2 GB with the real executable).',
+    'Maximum number of simultaneous runs per worker. Each needs 0.3 to 1.2 GB of memory with the real executable.',
     1,
     1024,
     4,
   ),
   KSI_WARM: Int(
-    'Processes of Claude that each worker keeps started for tasks of new sessions (docs/sessions.md); each takes 170 to 260 MB.',
+    'Number of Claude processes that each worker starts in advance for tasks of new sessions (docs/sessions.md). Each needs 170 to 260 MB of memory.',
     0,
     64,
     0,
   ),
   KSI_QUEUES: list(
     'default',
-    `Queues that exist and that workers serve, by comma; at most ${MAX_QUEUES}.`,
+    `Queues that workers serve, separated by commas. At most ${MAX_QUEUES}.`,
     '^[A-Za-z0-9_-]{1,64}(,[A-Za-z0-9_-]{1,64})*$',
   ),
   KSI_QUEUE_MAX: Int(
-    'Tasks that may stand in a queue, waiting ones counted; beyond 90 % of it new ones are refused with 429.',
+    'Maximum number of tasks in a queue, including waiting ones. Above 90 % of it, new tasks are refused with 429.',
     10,
     100_000_000,
     1_000_000,
   ),
   KSI_QUEUE_MAX_BYTES: Int(
-    'Bytes that the tasks of all queues may take together; beyond 90 % of it new ones are refused with 429.',
+    'Maximum size of the tasks of all queues together, in bytes. Above 90 % of it, new tasks are refused with 429.',
     1_048_576,
     Number.MAX_SAFE_INTEGER,
     2_147_483_648,
   ),
   KSI_LEASE_S: Int(
-    'Seconds after which a task whose worker is silent runs elsewhere; renewed three times in that time.',
+    'Seconds until another worker takes over the task of a silent worker. A worker renews its lease three times in this period.',
     2,
     300,
     15,
@@ -140,69 +145,70 @@ export const Config = Type.Object({
       minimum: 1,
       maximum: 1_000_000_000,
       description:
-        'Attempts after which a worker drains and exits with 0, for its supervisor to start it anew. Without it a worker stays.',
+        'Number of attempts after which a worker drains and exits with 0, so that its supervisor starts a new one. Default: no limit.',
     }),
   ),
   KSI_DRAIN_S: Int('Seconds that a worker lets its runs finish at shutdown before it gives them back.', 0, 3600, 30),
   KSI_RESTART_MAX_S: Int(
-    'Longest pause, in seconds, before the supervisor starts a process again that ended by itself; the first is half a second.',
+    'Maximum delay, in seconds, before the supervisor restarts a process that ended unexpectedly. The first delay is half a second.',
     1,
     3600,
     30,
   ),
   KSI_EVENTS_MAX_AGE_S: Int(
-    'Seconds that events are kept. No task stays open longer: half of it bounds the wait for a start, and half an attempt.',
+    'Seconds that events are kept. No task stays open longer: a task waits for its start for at most half of this time, and an attempt takes at most the other half.',
     7200,
     31_536_000,
     604_800,
   ),
   KSI_EVENTS_MAX_BYTES: Int(
-    'Bytes that the event stream may take; beyond it the broker refuses, it drops nothing.',
+    'Maximum size of the event stream, in bytes. The broker refuses events above it, and deletes none.',
     1_048_576,
     Number.MAX_SAFE_INTEGER,
     10_737_418_240,
   ),
   KSI_STREAM_MAX_BYTES: list(
     '',
-    'Bytes that other streams may take, by comma: `KSI_TRANSCRIPTS=21474836480,KSI_AUDIT=536870912` (docs/reliability.md has all streams).',
+    'Maximum sizes of other streams in bytes, separated by commas, such as `KSI_TRANSCRIPTS=21474836480,KSI_AUDIT=536870912`. docs/reliability.md lists the streams.',
     '^([A-Za-z_]+=[1-9][0-9]{0,14}(,[A-Za-z_]+=[1-9][0-9]{0,14})*)?$',
   ),
   KSI_RETENTION: Type.Enum(['on', 'off'], {
     default: 'on',
-    description: 'Whether anything is deleted by its age or size (docs/reliability.md); `off`: only what is asked for.',
+    description:
+      'Whether KSI deletes data by age and size (docs/reliability.md). With `off`, it deletes only on request.',
   }),
   KSI_RETENTION_TASKS_S: Int(
-    'Seconds that ended tasks are kept, and sessions of one task that have no name; `0`: for ever. The two newest tasks of another session stay with it.',
+    'Seconds that ended tasks are kept, and unnamed sessions with one task. `0`: forever. The two newest tasks of any other session are kept as long as the session.',
     0,
     315_360_000,
     2_592_000,
   ),
   KSI_RETENTION_SESSIONS_S: Int(
-    'Seconds that a session is kept after its last use, with its transcript, folder and tasks; `0`: for ever. The session of an agent stays with it.',
+    "Seconds that a session is kept after its last use, with its transcript, folder and tasks. `0`: forever. An agent's session is kept as long as the agent.",
     0,
     315_360_000,
     7_776_000,
   ),
   KSI_RETENTION_TRANSCRIPTS_BYTES: Int(
-    'Bytes that transcripts may take; beyond it the sessions that were not used for longest are deleted; `0`: any.',
+    'Maximum size of all transcripts, in bytes. Above it, the least recently used sessions are deleted. `0`: no limit.',
     0,
     Number.MAX_SAFE_INTEGER,
     8_589_934_592,
   ),
   KSI_RETENTION_WORKSPACES_S: Int(
-    'Seconds that the working folder of a session is kept after its last use; `0`: as long as the session.',
+    'Seconds that the working folder of a session is kept after its last use. `0`: as long as the session.',
     0,
     315_360_000,
     2_592_000,
   ),
   KSI_RETENTION_WORKSPACES_BYTES: Int(
-    'Bytes that the working folders below KSI_DIR may take; beyond it those that were not used for longest are removed; `0`: any.',
+    'Maximum size of the working folders below KSI_DIR, in bytes. Above it, the least recently used ones are removed. `0`: no limit.',
     0,
     Number.MAX_SAFE_INTEGER,
     0,
   ),
   KSI_RETENTION_EXCHANGES_S: Int(
-    'Seconds that the counts of an exchange of agents are kept after the last one.',
+    "Seconds that the counts of an agents' exchange are kept after its last activity.",
     3600,
     31_536_000,
     2_592_000,
@@ -213,70 +219,74 @@ export const Config = Type.Object({
       "What holds Claude's processes: `sandbox` (bubblewrap; the worker does not start without it), `auto` (the sandbox, or else a PID namespace, or else a guard process), or `process_group` (always the guard process).",
   }),
   KSI_BWRAP: Type.Optional(
-    Text('The bubblewrap executable. Default: the one on PATH; on Debian `make up` fetches it if there is none.'),
+    Text('The bubblewrap executable. Default: the one on PATH. On Debian, `make up` downloads it if there is none.'),
   ),
   KSI_CLAUDE_BIN: Type.Optional(Text('The claude executable. Default: the one that the Agent SDK brings.')),
   KSI_CLAUDE_ENV: list('', 'Names of further environment variables that Claude may see, by comma.'),
   KSI_WORKSPACES: list(
     '',
-    'Folders that tasks may work in, by comma, as `name=/path`; a request names one as its `workspace`. The same names on every worker and API.',
+    'Folders that tasks may work in, as `name=/path`, separated by commas. A request names one in `workspace`. Use the same names for all workers and APIs.',
     '^$|^[A-Za-z0-9_-]{1,64}=/[^,]*(,[A-Za-z0-9_-]{1,64}=/[^,]*)*$',
   ),
   KSI_WORKSPACE_WRITERS: list(
     '1',
-    'How many tasks may write in a workspace at once; `0`: any number. After it, by comma, other numbers for some roots: `1,builds=4`. A root inside another one, or of the same folder, counts as part of that. The same on every worker and API.',
+    'Maximum number of tasks that write in a workspace at once. `0`: no limit. Numbers for single roots follow after commas, such as `1,builds=4`. A root inside another one, or with the same folder, counts as part of it. Use the same value for all workers and APIs.',
     '^\\d{1,4}(,[A-Za-z0-9_-]{1,64}=\\d{1,4})*$',
   ),
   KSI_TOOL_POLICY: Type.Optional(
     Text(
-      'JSON file that says which tools tasks may use, whatever they ask for (docs/security.md). Read anew when it changes.',
+      'JSON file with the tools that tasks may use, whatever they request (docs/security.md). KSI reads it again when it changes.',
     ),
   ),
   KSI_MCP_TIMEOUT_S: Int(
-    'How long an MCP server has to connect; a task begins without one that takes longer, or fails if it is `required`.',
+    'Seconds that an MCP server has to connect. A task starts without a slower server, or fails if the server is `required`.',
     1,
     600,
     10,
   ),
   KSI_MCP_SERVERS: Type.Optional(
     Text(
-      'JSON file with the MCP servers that tasks may name in `mcp_servers`: `{"name": {"command": …}}`. Read anew when it changes.',
+      'JSON file with the MCP servers that tasks may name in `mcp_servers`: `{"name": {"command": …}}`. KSI reads it again when it changes.',
     ),
   ),
   KSI_PROMPTS: Type.Optional(
     Text(
-      'Folder with `compositions/*.yaml`, `components/**/*.md` and `profiles/*.json` of your own, beside those that come with KSI (docs/prompts.md). Read anew when they change.',
+      "Folder with your own `compositions/*.yaml`, `components/**/*.md` and `profiles/*.json`, in addition to KSI's (docs/prompts.md). KSI reads them again when they change.",
     ),
   ),
-  KSI_PROFILES: Type.Optional(Text('Folder of profiles, if it is another one than `profiles` in KSI_PROMPTS.')),
+  KSI_PROFILES: Type.Optional(Text('Folder of profiles. Default: `profiles` in KSI_PROMPTS.')),
   KSI_BUDGETS: Type.Optional(
     Text(
-      'JSON file that says what sessions, owners and tokens may cost: `{"owner_usd_per_day": 20}`. Read anew when it changes.',
+      'JSON file with the budgets of sessions, owners and tokens, such as `{"owner_usd_per_day": 20}`. KSI reads it again when it changes.',
     ),
   ),
   KSI_TASK_MEMORY_MB: Int(
-    'Memory that the processes of an attempt may have together, looked at every second (Linux). `0`: any.',
+    'Maximum memory of all processes of an attempt together, in MB, checked every second (Linux). `0`: no limit.',
     0,
     1_048_576,
     4096,
   ),
-  KSI_TASK_OUTPUT_MB: Int('What Claude may write in an attempt, partial text included. `0`: any.', 0, 1_048_576, 256),
+  KSI_TASK_OUTPUT_MB: Int(
+    'Maximum output of Claude in an attempt, in MB, including partial text. `0`: no limit.',
+    0,
+    1_048_576,
+    256,
+  ),
   KSI_USAGE_LIMIT: Type.Enum(['fleet', 'task'], {
     default: 'fleet',
     description:
-      'Who waits when Claude reports that a usage limit is reached: all workers that sign in with the same account, or the task alone that met it.',
+      'What waits when Claude reports that a usage limit is reached: all workers with the same account, or only the task that reached it.',
   }),
   KSI_MODEL: Text('Model of a task that names none.', { default: 'sonnet', minLength: 1 }),
   KSI_MAX_PROMPT_CHARS: Int('Characters that a prompt may have.', 1, 100_000_000, 4_000_000),
   KSI_MAX_BODY_BYTES: Int('Bytes that the body of an HTTP request may have.', 1024, 1_073_741_824, 16_777_216),
   KSI_LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace'], {
     default: 'info',
-    description: 'What is logged, to stderr as JSON lines.',
+    description: 'The log level. Logs are JSON lines on stderr.',
   }),
   KSI_LOG_PROMPTS: Type.Enum(['no', 'yes'], {
     default: 'no',
-    description:
-      "Whether the API logs the prompts of the tasks that it accepts, at `info`: they are their users' own words.",
+    description: 'Whether the API logs the prompts of accepted tasks at `info`. Prompts may be confidential.',
   }),
   KSI_BRIDGE: Type.Integer({
     enum: [0, 1],
@@ -300,19 +310,19 @@ export const Config = Type.Object({
   ),
   KSI_BRIDGE_FORWARD: list(
     '',
-    'Commands that go to the old daemon, by comma; `all`, and `all,-SPAWN` for all but that.',
+    'Commands that the bridge forwards to the old daemon, separated by commas. `all`: every command. `all,-SPAWN`: every command except SPAWN.',
     '^(-?[A-Za-z_]+(,-?[A-Za-z_]+)*)?$',
   ),
   KSI_BRIDGE_TOOLS: list(
     'Task,Bash,Glob,Grep,LS,Read,Edit,MultiEdit,Write,WebFetch,WebSearch',
-    'What Claude may use without asking where a client of the bridge enables tools, as the old daemon let it; by comma.',
+    'Tools that Claude may use without asking if a client of the bridge enables tools, separated by commas. Default: those of the old daemon.',
   ),
   KSI_METRICS_PORT: Type.Optional(
     Type.Integer({
       minimum: 0,
       maximum: 65535,
       description:
-        "Port of a worker's probes and metrics on KSI_HOST (0: a free one). Without it a worker serves none.",
+        "Port of a worker's probes and metrics on KSI_HOST. `0`: a free port. Default: the worker serves none.",
     }),
   ),
 });

@@ -28,8 +28,8 @@ const COMMANDS: Readonly<Record<IdKind, string>> = {
 };
 
 /**
- * Completes what stands for an id: a unique prefix, or `last`. Other text is returned unchanged.
- * @throws {CliError} if no id or several ids begin so
+ * Resolves a unique prefix of an id, or `last`, to the id. Returns other text unchanged.
+ * @throws {CliError} if no id, or several ids, begin with the prefix
  */
 export async function resolveId(
   kind: ValueKind | undefined,

@@ -4,35 +4,35 @@ import { KsiClient } from '../client/client.js';
 
 const EVERY_MS = 5_000;
 
-/** What `untilDrained` needs to know of the cluster. */
+/** The part of a cluster that `untilDrained` reports on. */
 export interface DrainView {
-  /** Process ids of the workers that still run. */
+  /** Process ids of the stopping workers. */
   readonly pids: readonly number[];
   readonly url: string;
   readonly token_file: string;
-  /** Running tasks may finish for so long. */
+  /** The seconds that running tasks have to finish. */
   readonly drainS: number;
-  /** Most workers stop before. @default 2,000 */
+  /** The delay of the first report. Most workers stop earlier. @default 2,000 */
   readonly firstMs?: number;
 }
 
-/** Waits until workers have stopped, and tells every few seconds how many tasks they still run and for how long they may. */
+/** Waits until workers have stopped. Reports every few seconds how many tasks they still run, and the time left. */
 export async function untilDrained(
   stopped: Promise<unknown>,
   view: DrainView,
   progress: (text: string) => void,
 ): Promise<void> {
   const ended = new AbortController();
-  const telling = tellTasks(view, progress, ended.signal);
+  const reporting = reportTasks(view, progress, ended.signal);
   try {
     await stopped;
   } finally {
     ended.abort();
-    await telling;
+    await reporting;
   }
 }
 
-async function tellTasks(view: DrainView, progress: (text: string) => void, signal: AbortSignal): Promise<void> {
+async function reportTasks(view: DrainView, progress: (text: string) => void, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + view.drainS * 1_000;
   let pause = view.firstMs ?? 2_000;
   for (;;) {
@@ -59,8 +59,8 @@ async function runningTasks({ pids, url, token_file }: DrainView, signal: AbortS
       {},
       { signal: AbortSignal.any([signal, AbortSignal.timeout(EVERY_MS)]) },
     );
-    const asked = new Set(pids);
-    return items.reduce((sum, { pid, running }) => sum + (asked.has(pid) ? running : 0), 0);
+    const stopping = new Set(pids);
+    return items.reduce((sum, { pid, running }) => sum + (stopping.has(pid) ? running : 0), 0);
   } finally {
     await client.close();
   }

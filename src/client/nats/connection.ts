@@ -68,7 +68,7 @@ export async function openConnection(options: CheckedConnectionOptions): Promise
   return { nc, js, jsm, link: new Link(nc), bodies: () => (store ??= open()) };
 }
 
-/** Follows whether a connection is up: nats.js drops what is sent while it is down, and tells no request that its answer is lost. */
+/** The state of a connection. nats.js drops messages that are sent during an outage, and does not reject a request whose answer is lost. */
 export class Link {
   #lost = new AbortController();
   #up: Promise<void> = Promise.resolve();

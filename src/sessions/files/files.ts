@@ -104,7 +104,7 @@ async function* tarOf(source: FolderSource, entries: readonly FileEntry[]): Asyn
   yield TAR_END;
 }
 
-/** A file that has vanished is left out. One that has shrunk since it was listed is filled up with zeros, as tar does it. */
+/** Omits a file that no longer exists. Pads a file that shrank after the listing with zeros, as tar does. */
 async function* fileInTar(source: FolderSource, entry: FileEntry): AsyncGenerator<Uint8Array> {
   let sent = 0;
   try {
@@ -122,7 +122,7 @@ async function* fileInTar(source: FolderSource, entry: FileEntry): AsyncGenerato
   yield paddingOf(entry.bytes);
 }
 
-/** The stream of what is generated. Waits for the first chunk, so that an error up to there is the answer. */
+/** Turns chunks into a stream. Waits for the first chunk, so that an error before it becomes the answer. */
 async function streamOf(chunks: AsyncGenerator<Uint8Array>): Promise<Bytes> {
   const first = await chunks.next();
   let pending: IteratorResult<Uint8Array> | undefined = first;
